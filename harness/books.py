@@ -1,0 +1,196 @@
+"""The three books, read out of a history: what the clients were told, what the provider did, what the service's ledger says.
+
+Invariants compare them. None of the three is believed because of another: the provider's book is what it did, not what
+the service says it did.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from harness.history import Event, History
+from harness.run import PaymentVerdict
+from harness.verdict import Verdict
+
+BEFORE, FINAL = "before-reconcile", "final"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a client asked for under one idempotency key. Amounts in minor units of `currency`."""
+
+    id: str
+    key: str
+    account: str
+    amount_minor: int
+    currency: str
+    asked: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment in the provider's book. `captured` is the event of its capture, None while no money was taken."""
+
+    payment: str
+    reference: str
+    account: str
+    currency: str
+    requested_minor: int
+    captured_minor: int
+    captured: Event | None
+    last: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """One entry that raised a customer's account in the service's ledger; `payment` is what the ledger says it is for."""
+
+    payment: str | None
+    account: str
+    amount_minor: int
+    currency: str
+    entry: Event
+
+
+def intents(history: History) -> Sequence[Intent]:
+    """Every top-up that a client asked for, by each request that differs in key or in what it asks."""
+    asked: dict[tuple[str, str, int, str], Intent] = {}
+    for event in history.of("invoked"):
+        if event["operation"] != "top_up":
+            continue
+        wanted = (event["key"], event["account"], event["amount_minor"], event["currency"])
+        asked.setdefault(wanted, Intent(event["id"], *wanted, asked=event))
+    return tuple(asked.values())
+
+
+def payments(history: History) -> Sequence[Payment]:
+    """Every payment in the provider's book, in the order of their making."""
+    return tuple(_payment(name, events) for name, events in history.of("payment").by("payment"))
+
+
+def captured(history: History) -> Sequence[Payment]:
+    """The payments for which the provider took money."""
+    return tuple(payment for payment in payments(history) if payment.captured)
+
+
+def credits_of(history: History, snapshot: str = FINAL) -> Sequence[Credit]:
+    """The credits that the service's ledger shows at the end, or (`before-reconcile`) before it asked the provider."""
+    return tuple(
+        Credit(event.get("payment"), event["account"], event["amount_minor"], event["currency"], event)
+        for event in history.of("entry")
+        if event["snapshot"] == snapshot and event["own"] and event["amount_minor"] > 0
+    )
+
+
+def asked_at(history: History) -> float:
+    """When the service was made to ask the provider: the end of the last snapshot before that; infinite if it never was."""
+    snapshots = [event.at for event in history.of("balance", "entry") if event["snapshot"] == BEFORE]
+    return max(snapshots, default=inf)
+
+
+def credited_unasked(history: History) -> frozenset[str | None]:
+    """Payments that were credited before the service asked the provider; at the end, where it never does."""
+    snapshot = FINAL if asked_at(history) == inf else BEFORE
+    return frozenset(credit.payment for credit in credits_of(history, snapshot))
+
+
+def held(history: History) -> frozenset[str]:
+    """Payments that the service put aside, visibly, because they are not what was asked for; and that truly are not.
+
+    A service may refuse to credit what differs from the intent. It may not put aside everything.
+    """
+    asked = {(intent.account, intent.amount_minor, intent.currency) for intent in intents(history)}
+    aside = {event.get("payment") for event in history.of("discrepancy")}
+    return frozenset(
+        payment.payment
+        for payment in captured(history)
+        if payment.payment in aside and (payment.account, payment.captured_minor, payment.currency) not in asked
+    )
+
+
+def lost(history: History) -> Sequence[Payment]:
+    """Payments for which money was taken, that no credit and no visible doubt answers for."""
+    answered = {credit.payment for credit in credits_of(history)} | held(history)
+    return tuple(payment for payment in captured(history) if payment.payment not in answered)
+
+
+def phantoms(history: History) -> Sequence[Credit]:
+    """Credits for which no money was ever taken."""
+    real = {payment.payment for payment in captured(history)}
+    return tuple(credit for credit in credits_of(history) if credit.payment not in real)
+
+
+def top_up_of(history: History) -> dict[str, str]:
+    """The payment's top-up, as the provider's book references it."""
+    return {payment.payment: payment.reference for payment in payments(history)}
+
+
+def story(history: History, payment: str | None, *also: Event) -> tuple[Event, ...]:
+    """What happened to one payment, across all actors, in order of time."""
+    reference = top_up_of(history).get(payment or "")
+    asked = _operations_about(history, reference, payment)
+    events = [
+        event
+        for event in history
+        if (
+            payment
+            and event.get("payment") == payment
+            and event.get("snapshot", FINAL) == FINAL
+            and event.get("own", True)
+        )
+        or (reference and event.get("top_up") == reference)
+        or (event.kind in ("invoked", "answered") and event.get("id") in asked)
+        or event in also
+    ]
+    return tuple(sorted(events, key=lambda event: event.at))
+
+
+def _operations_about(history: History, reference: str | None, payment: str | None) -> set[str]:
+    return {
+        event["id"]
+        for event in history.of("answered")
+        if event["operation"] == "top_up"
+        and ((reference and event.get("top_up") == reference) or (payment and event.get("payment") == payment))
+    }
+
+
+def payment_verdicts(history: History, verdicts: Sequence[Verdict]) -> tuple[PaymentVerdict, ...]:
+    """One word for each payment: exact, doubled, lost, late, phantom, wrong amount, wrong account, regressed, held."""
+    found = {
+        violation.payment: violation.verdict
+        for verdict in verdicts
+        for violation in verdict.violations
+        if violation.payment and violation.verdict
+    }
+    return tuple(_payment_verdicts(history, found))
+
+
+def _payment_verdicts(history: History, found: dict[str, str]) -> Iterator[PaymentVerdict]:
+    early = credited_unasked(history)
+    aside = held(history)
+    audited = bool(history.of("audited"))
+    for payment in captured(history):
+        word = found.get(payment.payment) or ("held" if payment.payment in aside else "exact")
+        due = payment.captured is not None and payment.captured.at < asked_at(history)
+        if word == "exact" and due and payment.payment not in early:
+            word = "late"
+        word = word if audited else "unknown"
+        yield PaymentVerdict(payment.payment, payment.account, payment.captured_minor, payment.currency, word)
+    for credit in phantoms(history):
+        name = credit.payment or "(no payment)"
+        yield PaymentVerdict(name, credit.account, credit.amount_minor, credit.currency, "phantom")
+
+
+def _payment(name: str, events: History) -> Payment:
+    taken = next((event for event in events if event["captured_minor"] > 0), None)
+    last = events.events[-1]
+    return Payment(
+        payment=name,
+        reference=last["reference"],
+        account=last["account"],
+        currency=last["currency"],
+        requested_minor=last["amount_minor"],
+        captured_minor=last["captured_minor"],
+        captured=taken,
+        last=last,
+    )

@@ -1,0 +1,175 @@
+"""A run: what was planned, what happened, and what the judge says of it. What a report renders and what `replay` takes.
+
+On disk, one folder for each command (`reports/runs/<when>-<what>/`): `run.json` holds every run of that command without
+its history, `history.jsonl` the events of all of them, in order, each run's beginning with its `plan` event.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from harness.history import Event, History, read
+from harness.plan import Plan, PlanError, decode, encode
+from harness.verdict import Status, Verdict
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentVerdict:
+    """What became of one payment, in one word, from three independent books."""
+
+    payment: str
+    account: str
+    amount_minor: int
+    currency: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One plan carried out once. `again` is the command that repeats it."""
+
+    plan: Plan
+    target: str
+    mutant: str | None
+    proxies: str
+    versions: Mapping[str, str]
+    started: datetime
+    took_s: float
+    history: History
+    verdicts: tuple[Verdict, ...]
+    payments: tuple[PaymentVerdict, ...]
+    again: str
+
+    def __hash__(self) -> int:
+        return hash((self.plan.name, self.started))
+
+    @property
+    def status(self) -> Status:
+        return max((verdict.status for verdict in self.verdicts if verdict.weighs), default=Status.UNKNOWN)
+
+    @property
+    def broken(self) -> frozenset[str]:
+        return frozenset(verdict.invariant for verdict in self.verdicts if verdict.status is Status.BROKEN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """All runs of one command. `folder` is where they are written."""
+
+    name: str
+    started: datetime
+    took_s: float
+    runs: tuple[Run, ...]
+    folder: Path
+    again: str
+
+    @property
+    def status(self) -> Status:
+        return max((run.status for run in self.runs), default=Status.UNKNOWN)
+
+
+def to_json(suite: Suite) -> dict[str, Any]:
+    """`run.json`, as `reports/run.schema.json` describes it."""
+    return {
+        "format": FORMAT,
+        "name": suite.name,
+        "status": suite.status.word,
+        "started": suite.started.isoformat(),
+        "took_s": round(suite.took_s, 3),
+        "again": suite.again,
+        "runs": [_run_to_json(run) for run in suite.runs],
+    }
+
+
+def _run_to_json(run: Run) -> dict[str, Any]:
+    return {
+        "plan": encode(run.plan),
+        "status": run.status.word,
+        "target": run.target,
+        "mutant": run.mutant,
+        "proxies": run.proxies,
+        "versions": dict(run.versions),
+        "started": run.started.isoformat(),
+        "took_s": round(run.took_s, 3),
+        "again": run.again,
+        "events": len(run.history),
+        "verdicts": [
+            {
+                "invariant": verdict.invariant,
+                "promise": verdict.promise,
+                "status": verdict.status.word,
+                "because": verdict.because,
+                "weighs": verdict.weighs,
+                "violations": [
+                    {
+                        "says": found.says,
+                        "payment": found.payment,
+                        "verdict": found.verdict,
+                        "evidence": [round(event.at, 6) for event in found.evidence],
+                    }
+                    for found in verdict.violations
+                ],
+            }
+            for verdict in run.verdicts
+        ],
+        "payments": [
+            {
+                "payment": each.payment,
+                "account": each.account,
+                "amount_minor": each.amount_minor,
+                "currency": each.currency,
+                "verdict": each.verdict,
+            }
+            for each in run.payments
+        ],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What `replay` needs of an earlier run: its plan, and which service it was carried out on."""
+
+    plan: Plan
+    status: str
+    target: str
+    mutant: str | None
+
+
+def recorded(folder: Path) -> Sequence[Recorded]:
+    """The runs of an earlier command, read from its folder or its `run.json`.
+
+    Raises `PlanError` naming file and field when they cannot be read.
+    """
+    path = folder / "run.json" if folder.is_dir() else folder
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PlanError(f"{path} does not exist: name a folder under reports/runs/, or a run.json") from None
+    except ValueError as error:
+        raise PlanError(f"{path} is not JSON: {error}") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise PlanError(f"{path}: `format` is not {FORMAT}: it was not written by this version of topup-chaos")
+    return [
+        Recorded(decode(run["plan"]), str(run["status"]), str(run["target"]), run["mutant"]) for run in data["runs"]
+    ]
+
+
+def histories(path: Path) -> Sequence[History]:
+    """The histories in one `history.jsonl` (or the folder that holds it), one for each `plan` event.
+
+    Raises `ValueError` naming file and line.
+    """
+    events: Iterable[Event] = read(path / "history.jsonl" if path.is_dir() else path)
+    runs: list[list[Event]] = []
+    for event in events:
+        if event.kind == "plan":
+            runs.append([])
+        if not runs:
+            raise ValueError(f"{path}: the first event is not a plan: this is not the beginning of a history")
+        runs[-1].append(event)
+    return [History(tuple(run)) for run in runs]
