@@ -1,0 +1,168 @@
+"""The audit: the books of all three parties, read into the history.
+
+The provider's book is its journal. The service's is what it shows of itself through the target's operations; where it
+lists no entries, the credits are inferred from the balance, whose amounts name their payments. The clients' is what they
+were told, already there.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from harness.amounts import times_each
+from harness.books import BEFORE, captured, credits_of, held
+from harness.client import Answer, Client
+from harness.history import Recorder
+from harness.outcomes import Outcome
+from harness.stack import Stack
+
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account that a plan opened: what fills the placeholders of operations about it."""
+
+    id: str
+    account: str
+    customer: str
+    currency: str
+
+    def values(self) -> dict[str, Any]:
+        return {"account": self.account, "customer": self.customer, "currency": self.currency}
+
+
+class Auditor:
+    """Reads books. A book that cannot be read is said so: `book-unread`, and the run is unknown."""
+
+    def __init__(self, stack: Stack, client: Client, recorder: Recorder) -> None:
+        self._stack, self._client, self._recorder = stack, client, recorder
+        self._operations = stack.target.operations
+        self._journal = 0
+
+    async def begin(self) -> None:
+        """Start a new page: what the provider and the logs said before is not of this run."""
+        _, self._journal = await self._stack.provider.journal(self._journal)
+        self._stack.log_lines()
+
+    async def provider(self) -> None:
+        """The provider's book since the last reading."""
+        events, self._journal = await self._stack.provider.journal(self._journal)
+        for event in events:
+            self._recorder.add(event)
+
+    async def entries(self, snapshot: str, accounts: Iterable[Account]) -> None:
+        """The ledger's entries of these accounts, or what their balances say was credited."""
+        for account in accounts:
+            balance = await self._balance(snapshot, account)
+            if self._operations.entries is not None:
+                await self._entries(snapshot, account)
+            elif balance is not None:
+                self._infer(snapshot, account, balance)
+
+    def uncredited(self) -> Sequence[str]:
+        """Payments whose acknowledged callback shows no effect yet, by the last snapshot before reconciliation."""
+        history = self._recorder.history()
+        kept = {credit.payment for credit in credits_of(history, BEFORE)} | held(history)
+        heard = {event["payment"] for event in history.of("answer") if event["acknowledged"] and not event["hostile"]}
+        return [payment.payment for payment in captured(history) if payment.payment in heard - kept]
+
+    async def top_ups(self, top_ups: Mapping[str, Account]) -> None:
+        """The last status that each customer reads, and the steps that led there."""
+        for top_up, account in top_ups.items():
+            values = account.values() | {"top_up": top_up}
+            if self._operations.status is not None:
+                await self._client.perform("status", f"final {top_up}", 1, values, final=True)
+            for row in await self._rows("timeline", values):
+                self._recorder.record("service", "transition", **({"top_up": top_up} | _timed(row)))
+
+    async def discrepancies(self, accounts: Iterable[Account]) -> None:
+        for account in accounts:
+            for row in await self._rows("discrepancies", account.values()):
+                self._recorder.record("service", "discrepancy", **row)
+
+    def logs(self) -> None:
+        """Every line that the nodes wrote during this run, searched for secrets and for the signatures that were sent."""
+        secrets = dict(self._stack.secrets)
+        for event in self._recorder.history().of("delivery"):
+            for part in str(event.get("signature") or "").split():
+                token = part.partition(",")[2]
+                if len(token) > 16:
+                    secrets[f"signature of {event['delivery']}"] = token
+        for node, lines in self._stack.log_lines().items():
+            self._recorder.record("harness", "log-scanned", node=node, lines=len(lines), secrets=len(secrets))
+            for number, line in enumerate(lines, 1):
+                for name, secret in secrets.items():
+                    if secret in line:
+                        self._recorder.record("harness", "secret-in-log", node=node, line=number, secret=name)
+
+    async def _balance(self, snapshot: str, account: Account) -> int | None:
+        answer = await self._ask("balance", account.values())
+        if answer is None:
+            return None
+        balance = int(answer.facts["balance_minor"])
+        currency = answer.facts.get("currency", account.currency)
+        self._recorder.record(
+            "service", "balance", snapshot=snapshot, account=account.account, balance_minor=balance, currency=currency
+        )
+        return balance
+
+    async def _entries(self, snapshot: str, account: Account) -> None:
+        for row in await self._rows("entries", account.values()):
+            facts = _timed(row) | {"own": row["account"] == account.account, "snapshot": snapshot}
+            self._recorder.record("service", "entry", **facts)
+
+    def _infer(self, snapshot: str, account: Account, balance: int) -> None:
+        """Credits out of a bare balance: how often each payment's amount is in it."""
+        paid = {
+            payment.captured_minor: payment.payment
+            for payment in captured(self._recorder.history())
+            if payment.account == account.account
+        }
+        times = times_each(balance, list(paid))
+        found = (
+            [(paid[amount], amount) for amount, count in times.items() for _ in range(count)]
+            if times is not None
+            else [(None, balance)]
+        )
+        for payment, amount in found:
+            self._recorder.record(
+                "service",
+                "entry",
+                snapshot=snapshot,
+                own=True,
+                inferred=True,
+                account=account.account,
+                payment=payment,
+                amount_minor=amount,
+                currency=account.currency,
+            )
+
+    async def _rows(self, kind: str, values: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        if self._operations.named(kind) is None:
+            return ()
+        answer = await self._ask(kind, values)
+        return answer.rows if answer is not None else ()
+
+    async def _ask(self, kind: str, values: Mapping[str, Any]) -> Answer | None:
+        """Ask until the service answers; after `ATTEMPTS`, the book is unread and the reason is written down."""
+        operation = self._operations.named(kind)
+        assert operation is not None
+        for _ in range(ATTEMPTS):
+            answer = await self._client.ask(operation, values)
+            if answer.outcome is Outcome.DONE:
+                return answer
+        self._recorder.record(
+            "harness", "book-unread", book=f"service {kind} {values['account']}", because=answer.because
+        )
+        return None
+
+
+def _timed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its `written` time as seconds since the epoch, where the service gives one."""
+    facts = dict(row)
+    written = facts.get("written")
+    if isinstance(written, str):
+        facts["written"] = datetime.fromisoformat(written).timestamp()
+    return facts

@@ -1,0 +1,325 @@
+"""The command line. The roof: the one module that may know everything by name."""
+
+import asyncio
+import secrets
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+import harness.faults
+import harness.invariants
+import scenarios
+from harness.engines.load import load_plan
+from harness.engines.suite import RUNS, Job, Order, begin, carry_out_all
+from harness.faults import FAULTS
+from harness.judge import judge as judge_history
+from harness.judge import plan_event, status_of
+from harness.plan import PlanError
+from harness.registry import load as load_all
+from harness.run import histories, recorded
+from harness.scenario import SCENARIOS
+from harness.stacks.processes import StackError, processes
+from harness.target import TargetError
+from harness.verdict import INVARIANTS, Status
+
+HOLDS, BROKEN, USAGE, UNKNOWN, CRASHED, INTERRUPTED = 0, 1, 2, 3, 70, 130
+EXIT = {Status.HOLDS: HOLDS, Status.BROKEN: BROKEN, Status.UNKNOWN: UNKNOWN}
+REFERENCE = Path(__file__).parent.parent / "reference_impl" / "target.toml"
+
+app = typer.Typer(
+    name="topup-chaos",
+    help="Break a top-up service on purpose, and prove from three books that no credit is doubled, lost or forged.",
+    epilog="Exit codes: 0 holds · 1 broken · 2 wrong usage · 3 unknown · 70 the harness itself crashed.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Seed = Annotated[
+    int | None, typer.Option(help="What every random choice is drawn from. Drawn and printed when left out.")
+]
+Target = Annotated[Path, typer.Option(help="The service to break: its target.toml.")]
+Mutant = Annotated[str | None, typer.Option(help="Run the reference service with this planted bug instead.")]
+Out = Annotated[Path, typer.Option(help="Where the folder of this command is made.")]
+
+
+@app.command(
+    epilog="Examples: topup-chaos run · topup-chaos run duplicate-callbacks --seed 7 --mutant credits-every-delivery"
+)
+def run(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[SCENARIO]...", help="All of them when left out.")
+    ] = None,
+    seed: Seed = None,
+    target: Target = REFERENCE,
+    mutant: Mutant = None,
+    out: Out = RUNS,
+    time_budget: Annotated[float | None, typer.Option(help="Begin no further scenario after so many seconds.")] = None,
+) -> None:
+    """The default suite, or the scenarios named: does the service survive the stories everyone should know?"""
+    seed = _seed(seed)
+    chosen = [SCENARIOS[name] for name in dict.fromkeys(names or SCENARIOS)]
+    options = _options(seed=seed, target=target, mutant=mutant)
+    jobs = [Job(each.plan(seed), f"topup-chaos run {each.name}{options}", _mutant(mutant)) for each in chosen]
+    again = " ".join(["topup-chaos run", *(names or [])]) + options
+    name = chosen[0].name if len(chosen) == 1 else "suite"
+    order = Order(name=name, jobs=jobs, target=target, seed=seed, again=again, out=out, time_budget_s=time_budget)
+    raise typer.Exit(_carry_out(order))
+
+
+@app.command(epilog="Example: topup-chaos replay reports/runs/latest --times 10")
+def replay(
+    recorded_run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under reports/runs, or a run.json.")],
+    times: Annotated[int, typer.Option(min=1, help="How often.")] = 1,
+    target: Target = REFERENCE,
+    out: Out = RUNS,
+) -> None:
+    """The same plans again, on the same service; says how often the verdict repeats."""
+    earlier = recorded(recorded_run)
+    options = f" --times {times}" if times > 1 else ""
+    again = f"topup-chaos replay {shlex.quote(str(recorded_run))}{options}{_options(target=target)}"
+    jobs = [Job(each.plan, again, _mutant(each.mutant)) for each in earlier for _ in range(times)]
+    jobs.sort(key=lambda job: job.mutant or "")
+    seed = earlier[0].plan.seed if earlier else 0
+    order = Order(name="replay", jobs=jobs, target=target, seed=seed, again=again, out=out)
+    before = {(each.plan.name, each.mutant): each.status for each in earlier}
+
+    def repeats(runs: Sequence[Any]) -> str:
+        same = sum(run.status.word == before[run.plan.name, run.mutant] for run in runs)
+        return f"the verdict repeated in {same} of {len(runs)} runs"
+
+    raise typer.Exit(_carry_out(order, repeats))
+
+
+@app.command(epilog="Example: topup-chaos judge reports/runs/latest/history.jsonl")
+def judge(history: Annotated[Path, typer.Argument(help="A history.jsonl, or the folder that holds it.")]) -> None:
+    """Verdicts from a recorded history alone: nothing is started."""
+    console = Console()
+    worst = Status.HOLDS
+    if not history.exists():
+        raise UsageError(f"{history} does not exist: name a history.jsonl, or a folder under reports/runs/")
+    found = histories(history)
+    if not found:
+        raise UsageError(f"{history} holds no events: it was not written to the end of its first plan")
+    for each in found:
+        verdicts = judge_history(each, INVARIANTS)
+        status = status_of(verdicts)
+        worst = max(worst, status)
+        console.print(f"{status.word:<8} {plan_event(each)['plan']['name']}", highlight=False)
+        for verdict in verdicts:
+            if verdict.status is Status.BROKEN:
+                says = "; ".join(violation.says for violation in verdict.violations)
+                console.print(f"           {verdict.invariant}: {says}", markup=False, highlight=False)
+            elif verdict.status is Status.UNKNOWN and verdict.weighs:
+                console.print(f"           {verdict.invariant}: {verdict.because}", markup=False, highlight=False)
+    raise typer.Exit(EXIT[worst])
+
+
+@app.command(epilog="Example: topup-chaos mutants --seed 1")
+def mutants(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[MUTANT]...", help="All of them when left out.")] = None,
+    seed: Seed = None,
+    out: Out = RUNS,
+    write: Annotated[bool, typer.Option(help="Write reports/track_record.md when all were run.")] = True,
+) -> None:
+    """The track record: which planted bug is caught where, by what, in how long. Exits 0 only when all are, as claimed."""
+    from harness.engines.track_record import TrackRecord, track_record_plans
+    from reference_impl.mutants import catalogue
+
+    seed = _seed(seed)
+    known = catalogue()
+    chosen = [known[name] for name in (names or known)]
+    jobs = track_record_plans(chosen, seed)
+    again = " ".join(["topup-chaos mutants", *(names or [])]) + _options(seed=seed)
+    order = Order(name="mutants", jobs=jobs, target=REFERENCE, seed=seed, again=again, out=out)
+    console = Console()
+    result = TrackRecord(chosen)
+    interrupted, progress = _work(order, result.watch(console))
+    result.print(console)
+    if write and not names and not interrupted:
+        page = REFERENCE.parent.parent / "reports" / "track_record.md"
+        page.write_text(result.markdown(), encoding="utf-8")
+        console.print(f"written: {page}", highlight=False)
+    _write_reports(progress.suite(order))
+    raise typer.Exit(INTERRUPTED if interrupted else HOLDS if result.as_claimed else BROKEN)
+
+
+@app.command(epilog="Example: topup-chaos load --users 50 --time 60")
+def load(
+    users: Annotated[int, typer.Option(min=1, help="Payers at once.")] = 20,
+    spawn_rate: Annotated[float, typer.Option(min=0.1, help="Payers that begin in a second.")] = 10.0,
+    time: Annotated[int, typer.Option(min=5, help="How long, in seconds.")] = 20,
+    seed: Seed = None,
+    target: Target = REFERENCE,
+    mutant: Mutant = None,
+    out: Out = RUNS,
+) -> None:
+    """Locust puts concurrent payers on the stack while the links have weather; then every payment is judged."""
+    seed = _seed(seed)
+    options = (
+        f" --users {users} --spawn-rate {spawn_rate:g} --time {time}{_options(seed=seed, target=target, mutant=mutant)}"
+    )
+    again = f"topup-chaos load{options}"
+    jobs = [Job(load_plan(seed, users, spawn_rate, time), again, _mutant(mutant))]
+    order = Order(name="load", jobs=jobs, target=target, seed=seed, again=again, out=out, named=False)
+
+    def statistics(runs: Sequence[Any]) -> str:
+        return "\n".join(event["summary"] for run in runs for event in run.history.of("load"))
+
+    raise typer.Exit(_carry_out(order, statistics))
+
+
+@app.command(name="list")
+def list_() -> None:
+    """What there is: scenarios, faults, invariants, mutants; each with its sentence."""
+    from reference_impl.mutants import catalogue
+
+    console = Console()
+    kinds = {
+        "scenarios": {name: each.story for name, each in SCENARIOS.items()},
+        "faults": {name: each.effect for name, each in FAULTS.items()},
+        "invariants": {name: each.promise for name, each in INVARIANTS.items()},
+        "mutants": {name: each.lie for name, each in catalogue().items()},
+    }
+    for kind, sentences in kinds.items():
+        console.print(f"[bold]{kind}[/bold]")
+        for name, sentence in sentences.items():
+            console.print(f"  {name:<28} {sentence}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def doctor(
+    install: Annotated[
+        bool, typer.Option(help="Also prepare what can be prepared, so that later runs need no network.")
+    ] = False,
+) -> None:
+    """What the stack would be made of on this machine, and why."""
+    from harness.doctor import examine
+
+    raise typer.Exit(asyncio.run(examine(Console(), install=install)))
+
+
+@app.command()
+def up(target: Target = REFERENCE, mutant: Mutant = None, out: Out = RUNS) -> None:
+    """The stack, left running until Ctrl-C, to try things by hand."""
+    console = Console()
+
+    async def stay() -> None:
+        async with processes(target, out / "up" / "logs", Random(_seed(None)), mutant=_mutant(mutant)) as stack:
+            for name, link in stack.links.items():
+                console.print(
+                    f"  {name:<9} http://{link.url}" if name != "db" else f"  {name:<9} {link.url}", highlight=False
+                )
+            console.print(f"  provider  {stack.provider_url}/control", highlight=False)
+            console.print(f"  proxies   {stack.proxies}", highlight=False)
+            console.print(f"  logs      {stack.directory}\nCtrl-C ends it.", highlight=False)
+            await asyncio.Event().wait()
+
+    asyncio.run(_until_interrupted(stay))
+
+
+class UsageError(Exception):
+    """Wrong usage; the message says what to do instead."""
+
+
+def _carry_out(order: Order, remark: Callable[[Sequence[Any]], str] | None = None) -> int:
+    """Carry out an order in front of somebody who watches; write its reports; the exit code."""
+    from reports.terminal import Live, print_suite
+
+    console = Console()
+    console.print(f"seed {order.seed} · {len(order.jobs)} to run", highlight=False)
+    with Live(order.name, total=len(order.jobs), console=console) as live:
+        interrupted, progress = _work(order, live)
+    suite = progress.suite(order)
+    for line in progress.remarks:
+        console.print(line, highlight=False, markup=False)
+    _write_reports(suite)
+    if remark:
+        console.print(remark(suite.runs), highlight=False, markup=False)
+    print_suite(suite, console, spent=progress.spent)
+    left = len(order.jobs) - len(suite.runs)
+    if left:
+        why = "interrupted" if interrupted else "the time budget was spent"
+        console.print(
+            f"{why}: {left} of {len(order.jobs)} were not run, so the whole is not more than unknown", highlight=False
+        )
+    if interrupted:
+        return INTERRUPTED
+    return max(EXIT[suite.status], UNKNOWN if left and suite.status is Status.HOLDS else HOLDS)
+
+
+def _work(order: Order, watcher: Any) -> tuple[bool, Any]:
+    """Carry out an order; whether it was interrupted, and what is done."""
+    progress = begin(order)
+    interrupted = asyncio.run(_until_interrupted(lambda: carry_out_all(order, progress, watcher)))
+    return interrupted, progress
+
+
+async def _until_interrupted(work: Callable[[], Any]) -> bool:
+    """Await *work*; Ctrl-C and SIGTERM cancel it, so that all it opened is closed. True when one of them came."""
+    task = asyncio.ensure_future(work())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        return True
+    return False
+
+
+def _write_reports(suite: Any) -> None:
+    from reports import write_all
+
+    write_all(suite)
+
+
+def _seed(seed: int | None) -> int:
+    return secrets.randbelow(1_000_000) if seed is None else seed
+
+
+def _mutant(name: str | None) -> str | None:
+    """The mutant's name, once it is known to exist."""
+    if name is not None:
+        from reference_impl.mutants import catalogue
+
+        catalogue()[name]
+    return name
+
+
+def _options(*, seed: int | None = None, target: Path = REFERENCE, mutant: str | None = None) -> str:
+    """The options that a command needs to be the same again."""
+    options = [] if seed is None else [f"--seed {seed}"]
+    if target != REFERENCE:
+        options.append(f"--target {shlex.quote(str(target))}")
+    if mutant:
+        options.append(f"--mutant {mutant}")
+    return "".join(f" {option}" for option in options)
+
+
+def main() -> None:
+    """The entry point: known errors are one helpful line and exit code 2; what is left is a fault of ours, and 70."""
+    load_all(harness.faults)
+    load_all(harness.invariants)
+    load_all(scenarios, but=("locustfile",))
+    try:
+        app()
+    except (UsageError, PlanError, TargetError, LookupError, StackError, ValueError) as error:
+        sys.stderr.write(f"topup-chaos: {error.args[0] if error.args else error}\n")
+        sys.exit(USAGE)
+    except Exception:
+        Console(stderr=True).print_exception()
+        sys.stderr.write("topup-chaos: the harness itself crashed; this says nothing about the service\n")
+        sys.exit(CRASHED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""The clients: they carry out operations on the target over the `edge` link and write down what they were told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from harness.history import Recorder
+from harness.outcomes import Outcome, of_failure, of_status
+from harness.target import Operation, Target, TargetError, facts, request, rows
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one attempt. `facts` are those that `target.toml` says are in the answer."""
+
+    outcome: Outcome
+    status: int | None
+    because: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    rows: tuple[Mapping[str, Any], ...] = ()
+
+
+class Client:
+    """Talks to one target. A connection for each request: a kept one would hide what a new caller sees."""
+
+    def __init__(self, target: Target, base_url: str, recorder: Recorder, timeout_s: float) -> None:
+        self._target, self._base_url, self._recorder = target, base_url, recorder
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.AsyncClient(timeout=timeout_s, limits=limits, trust_env=False)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def perform(self, kind: str, id: str, attempt: int, values: Mapping[str, Any], **more: Any) -> Answer:
+        """Carry out one attempt and record it: `invoked` before, `answered` after."""
+        operation = self._target.operations.named(kind)
+        if operation is None:
+            raise TargetError(f"{self._target.name} has no [operations.{kind}], and the plan asks for it")
+        said = {"operation": kind, "id": id, "attempt": attempt, **more}
+        self._recorder.record("client", "invoked", **said, **_asked(values))
+        answer = await self.ask(operation, values)
+        told = {**_asked(values), **answer.facts}
+        if "word" in told:
+            told["word"] = self._target.words.get(told["word"], told["word"])
+        self._recorder.record(
+            "client",
+            "answered",
+            **said,
+            outcome=answer.outcome.value,
+            status=answer.status,
+            because=answer.because,
+            **told,
+        )
+        return answer
+
+    async def ask(self, operation: Operation, values: Mapping[str, Any]) -> Answer:
+        """Carry out one attempt, unrecorded."""
+        try:
+            answer = await self._http.send(request(operation, self._base_url, values))
+        except httpx.HTTPError as error:
+            outcome, because = of_failure(error)
+            return Answer(outcome, None, because)
+        outcome, because = of_status(answer.status_code)
+        try:
+            body = answer.json() if answer.content else {}
+        except ValueError:
+            cut_short = answer.is_success  # an error page may be anything; a success must be what was promised
+            return Answer(
+                Outcome.UNKNOWN if cut_short else outcome,
+                answer.status_code,
+                "the answer is not JSON, or ends too soon" if cut_short else because,
+            )
+        if operation.list_at and answer.is_success:
+            return Answer(outcome, answer.status_code, because, rows=tuple(rows(operation, body)))
+        return Answer(outcome, answer.status_code, because, facts(operation, body))
+
+
+def _asked(values: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = ("account", "amount_minor", "currency", "key", "method", "top_up", "payment")
+    return {name: values[name] for name in wanted if values.get(name)}

@@ -1,0 +1,17 @@
+from collections.abc import AsyncIterator
+from typing import Literal
+
+from harness.faults import Touched, fault
+from harness.faults._surgery import operate
+from harness.stack import Stack
+
+
+@fault
+async def cut_at(
+    stack: Stack, *, link: str, label: str, point: Literal["before", "after"], writes: bool = False, since: str = ""
+) -> AsyncIterator[Touched]:
+    """One message is singled out, and its connection is cut: before it arrives, or when it was answered and before the
+    answer is passed on. Before: it never happened. After: it happened, and nobody heard.
+    """
+    async with operate(stack, link=link, label=label, point=point, writes=writes, since=since) as touched:
+        yield touched

@@ -1,0 +1,30 @@
+from collections.abc import AsyncIterator
+from typing import Literal
+
+from harness.faults import Touched, fault
+from harness.faults._surgery import operate
+from harness.stack import Stack
+
+
+@fault
+async def kill_at(
+    stack: Stack,
+    *,
+    node: str,
+    link: str,
+    label: str,
+    point: Literal["before", "after"],
+    writes: bool = False,
+    since: str = "",
+) -> AsyncIterator[Touched]:
+    """A process dies at the very moment at which one message would arrive, or was answered; it is started again when the
+    fault ends. Whoever talked to it sees the connection break.
+    """
+    victim = stack.nodes[node]
+    surgery = operate(stack, link=link, label=label, point=point, writes=writes, since=since, act=victim.kill)
+    async with surgery as touched:
+        try:
+            yield touched
+        finally:
+            if not victim.alive:
+                await victim.start()

@@ -1,0 +1,101 @@
+"""The provider's control side: what a harness asks of a payment provider that one can be cruel to, over HTTP.
+
+It goes straight to the provider and over no link: faults are for the system under test, not for the hand that makes them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from harness.history import Event
+
+
+class ProviderError(Exception):
+    """The provider refused a control request, or did not answer it; the message is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """How far the provider is from rest. `reason` is None when nothing is in flight, due or held."""
+
+    reason: str | None
+    in_flight: int
+    due: int
+    held: int
+
+
+class ProviderControl:
+    """A client of the provider's control API. Every call is bounded by `timeout_s`."""
+
+    def __init__(self, base_url: str, timeout_s: float = 10.0) -> None:
+        self._client = httpx.AsyncClient(base_url=base_url, timeout=timeout_s, trust_env=False)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def pay(self, payment: str) -> None:
+        await self._post(f"/control/payments/{payment}/pay", {})
+
+    async def decline(self, payment: str) -> None:
+        await self._post(f"/control/payments/{payment}/decline", {})
+
+    async def begin_mood(self, mood: str, args: Mapping[str, Any]) -> str:
+        answer = await self._post("/control/moods", {"mood": mood, "args": dict(args)})
+        return str(answer["id"])
+
+    async def mood_touched(self, id: str) -> int:
+        return int((await self._call("GET", f"/control/moods/{id}"))["touched"])
+
+    async def end_mood(self, id: str) -> int:
+        return int((await self._call("DELETE", f"/control/moods/{id}"))["touched"])
+
+    async def forge(self, forgery: str, payment: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await self._post("/control/forge", {"forgery": forgery, "payment": payment, "args": dict(args)})
+
+    async def advance(self, seconds: float) -> None:
+        await self._post("/control/clock/advance", {"seconds": seconds})
+
+    async def advance_to_next(self) -> None:
+        """Move the test clock to the next due callback, if there is one."""
+        await self._post("/control/clock/next", {})
+
+    async def release(self) -> int:
+        return int((await self._post("/control/release", {}))["released"])
+
+    async def rest(self) -> Rest:
+        answer = await self._call("GET", "/control/unsettled")
+        return Rest(answer["reason"], int(answer["in_flight"]), int(answer["due"]), int(answer["held"]))
+
+    async def journal(self, after: int) -> tuple[list[Event], int]:
+        """What the provider did since entry number *after*, and the number to ask from next."""
+        answer = await self._call("GET", f"/control/journal?after={after}")
+        events = [
+            Event(
+                at=float(entry["at"]),
+                actor="provider",
+                kind=str(entry["kind"]),
+                facts={name: value for name, value in entry.items() if name not in ("seq", "at", "kind", "actor")},
+            )
+            for entry in answer["events"]
+        ]
+        return events, int(answer["next"])
+
+    async def payments_of(self, reference: str) -> list[str]:
+        """The payments that carry this reference, oldest first."""
+        book = await self._call("GET", "/control/book")
+        return [str(each["id"]) for each in book["payments"] if each["reference"] == reference]
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await self._call("POST", path, dict(body))
+
+    async def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        try:
+            answer = await self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise ProviderError(f"the provider did not answer {method} {path}: {error!r}") from error
+        if answer.is_error:
+            raise ProviderError(f"the provider refused {method} {path} with {answer.status_code}: {answer.text[:300]}")
+        found: Mapping[str, Any] = answer.json()
+        return found

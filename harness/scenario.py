@@ -1,0 +1,189 @@
+"""A scenario: a story, the plan that tells it, and the promises that it is about."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+
+from faker import Faker
+
+from harness.amounts import Amounts
+from harness.plan import Begin, Do, End, Join, Meanwhile, Operation, Plan, Scalar, Step, Wait
+from harness.registry import Registry, name_of
+
+MONEY = (
+    "credited-at-most-once",
+    "every-payment-is-credited",
+    "only-real-payments-credit",
+    "credit-matches-payment",
+    "captured-at-most-once",
+    "balance-is-sum-of-entries",
+    "acknowledged-is-durable",
+    "told-the-truth",
+    "status-never-goes-back",
+    "transitions-are-legal",
+    "no-secret-in-logs",
+    "settles-in-time",
+    "provider-is-not-hammered",
+)
+"""What every scenario with a payment in it is about."""
+
+
+class Draft:
+    """A plan in the making: each call adds a step. Random choices come from one seeded source."""
+
+    def __init__(self, rng: Random) -> None:
+        self.rng = rng
+        self._fake = Faker()
+        self._fake.seed_instance(rng.randrange(1 << 32))
+        self._blocks: list[list[Step]] = [[]]
+        self._volley: list[Operation] | None = None
+        self._amounts: dict[str, Amounts] = {}
+        self._currency: dict[str, str] = {}
+        self._count = 0
+
+    def account(self, currency: str = "EUR") -> str:
+        """A customer opens an account."""
+        id = self._next("a")
+        self._amounts[id], self._currency[id] = Amounts(self.rng), currency
+        self._do(Operation(id=id, kind="open_account", currency=currency, args={"customer": self._fake.user_name()}))
+        return id
+
+    def top_up(self, account: str, *, method: str = "card", key: str = "", amount_minor: int | None = None) -> str:
+        """A client asks for a top-up. By card it is charged at once; by redirect when the customer pays."""
+        id = self._next("t")
+        amount = self._amounts[account].next() if amount_minor is None else amount_minor
+        currency = self._currency[account]
+        self._do(
+            Operation(
+                id=id,
+                kind="top_up",
+                about=account,
+                amount_minor=amount,
+                currency=currency,
+                method=method,
+                key=key or id,
+            )
+        )
+        return id
+
+    def top_ups(self, count: int, method: str = "card") -> list[str]:
+        """*count* top-ups, each of a customer of its own, one after another."""
+        return [self.top_up(self.account(), method=method) for _ in range(count)]
+
+    def paid(self, currency: str = "EUR") -> str:
+        """A top-up as it should be: asked for, paid at the provider's page, and reported."""
+        top_up = self.top_up(self.account(currency), method="redirect")
+        self.pay(top_up)
+        self.quiet()
+        return top_up
+
+    def pay(self, top_up: str) -> None:
+        self._do(Operation(id=self._next("p"), kind="pay", about=top_up))
+
+    def decline(self, top_up: str) -> None:
+        self._do(Operation(id=self._next("p"), kind="decline", about=top_up))
+
+    def status(self, top_up: str) -> None:
+        self._do(Operation(id=self._next("s"), kind="status", about=top_up))
+
+    def reconcile(self) -> None:
+        self._do(Operation(id=self._next("r"), kind="reconcile"))
+
+    def release(self) -> None:
+        """Let go what a mood holds back."""
+        self._do(Operation(id=self._next("l"), kind="release"))
+
+    def forge(self, forgery: str, about: str, **args: Scalar) -> None:
+        """An attacker sends a callback about a top-up's payment, and waits for the answer."""
+        self._do(Operation(id=self._next("f"), kind="forge", about=about, args={"forgery": forgery, **args}))
+
+    def quiet(self, at_most_s: float = 10.0) -> None:
+        """Wait until every callback that is due has been attempted."""
+        self._add(Wait("callbacks-attempted", at_most_s))
+
+    def touched(self, fault: str, at_most_s: float = 10.0) -> None:
+        """Wait until a fault has touched something."""
+        self._add(Wait("fault-touched", at_most_s, {"fault": fault}))
+
+    @contextmanager
+    def fault(self, name: str, **args: Scalar) -> Iterator[str]:
+        """A fault that lasts as long as the block."""
+        id = self._next("x")
+        self._add(Begin(id, name, args))
+        yield id
+        self._add(End(id))
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Operations that are released at the same instant."""
+        self._volley = []
+        yield
+        volley, self._volley = self._volley, None
+        self._add(Do(tuple(volley)))
+
+    @contextmanager
+    def meanwhile(self) -> Iterator[str]:
+        """Steps in the background; `join` waits for them."""
+        id = self._next("m")
+        self._blocks.append([])
+        yield id
+        steps = self._blocks.pop()
+        self._add(Meanwhile(id, tuple(steps)))
+
+    def join(self, id: str) -> None:
+        self._add(Join(id))
+
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(self._blocks[0])
+
+    def _do(self, operation: Operation) -> None:
+        if self._volley is not None:
+            self._volley.append(operation)
+        else:
+            self._add(Do((operation,)))
+
+    def _add(self, step: Step) -> None:
+        self._blocks[-1].append(step)
+
+    def _next(self, letter: str) -> str:
+        self._count += 1
+        return f"{letter}{self._count}"
+
+
+Tell = Callable[[Draft], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A named story; `plan(seed)` tells it. A scenario is the same plan, to the byte, for the same seed."""
+
+    name: str
+    story: str
+    about: tuple[str, ...]
+    tell: Tell
+
+    def plan(self, seed: int) -> Plan:
+        """A top-up in calm weather opens the story and another closes it: a service that refuses everything is not safe."""
+        draft = Draft(Random(seed))
+        draft.paid()
+        self.tell(draft)
+        draft.paid()
+        return Plan(self.name, self.story, seed, draft.steps(), self.about)
+
+
+SCENARIOS: Registry[Scenario] = Registry("scenario")
+
+
+def scenario(*about: str) -> Callable[[Tell], Tell]:
+    """Register a story under its file's name, about `MONEY` and the promises named; its docstring is the story."""
+
+    def register(tell: Tell) -> Tell:
+        story = " ".join((tell.__doc__ or "").split())
+        if not story:
+            raise TypeError(f"{tell.__name__} needs a docstring: the story that it tells")
+        name = name_of(tell.__module__)
+        SCENARIOS.add(name, Scenario(name, story, (*MONEY, *about), tell))
+        return tell
+
+    return register

@@ -1,0 +1,144 @@
+"""A running system that faults may reach into: nodes that can be killed, links that can be troubled."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.history import Recorder
+from harness.provider import ProviderControl
+from harness.target import Target
+from harness.wire.framing import ARROWS, Crossing
+from harness.wire.tap import Surgery, Tap
+from harness.wire.toxic_kinds import Stream
+
+
+class Node(Protocol):
+    """A process that can be killed, paused and started again, on the same port."""
+
+    name: str
+
+    @property
+    def alive(self) -> bool: ...
+
+    async def kill(self) -> None: ...
+
+    async def start(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class Proxy(Protocol):
+    """One listener in front of one upstream, and the weather between them."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where clients connect; the same from creation to close."""
+
+    def toxic(self, kind: str, stream: Stream, **attributes: int) -> AbstractAsyncContextManager[None]:
+        """The toxic acts while the block runs, on new and existing connections; what it adds it removes.
+
+        With Toxiproxy, a chunk that a toxic holds is let go whenever another toxic of the same stream comes or goes
+        right behind it; so let a stall that must hold be the last one added, and the first one removed.
+        """
+
+    def down(self) -> AbstractAsyncContextManager[None]:
+        """While the block runs: connecting is refused; connections that were open are closed. Nests."""
+
+
+class Link:
+    """One named edge: `edge`, `api`, `hook` or `db`. Upstream is towards the link's server."""
+
+    def __init__(self, name: str, tap: Tap, weather: Proxy) -> None:
+        self.name, self.tap, self._weather = name, tap, weather
+
+    @property
+    def url(self) -> str:
+        """Where the link's client connects to, as host and port."""
+        host, port = self.tap.address
+        return f"{host}:{port}"
+
+    def toxic(self, kind: str, stream: Stream, **attributes: Any) -> AbstractAsyncContextManager[None]:
+        return self._weather.toxic(kind, stream, **attributes)
+
+    def down(self) -> AbstractAsyncContextManager[None]:
+        return self._weather.down()
+
+    def crossings(self) -> int:
+        """How much traffic has passed; proves that a fault touched some."""
+        return self.tap.crossings
+
+
+class Wire:
+    """All taps together: writes what crosses into the history of the run at hand, and arms surgeries."""
+
+    def __init__(self) -> None:
+        self.recorder: Recorder | None = None
+        self._surgeries: list[tuple[Tap, Surgery]] = []
+
+    def crossed(self, link: str, connection: int, crossing: Crossing) -> None:
+        assert crossing.label is not None
+        for _, surgery in self._surgeries:
+            surgery.notice(link, crossing.label)
+        if self.recorder is not None:
+            arrow = ARROWS[crossing.direction]
+            self.recorder.record(
+                "harness",
+                "crossing",
+                link=link,
+                direction=crossing.direction,
+                label=f"{link} {arrow} {crossing.label}",
+                connection=connection,
+                **crossing.facts,
+            )
+
+    def operated(self, surgery: Surgery) -> None:
+        if self.recorder is not None:
+            did = "cut" if surgery.act is None else surgery.act.__qualname__.rpartition(".")[2]
+            action = f"{did} {surgery.point}"
+            self.recorder.record("harness", "surgery", link=surgery.link, label=surgery.hit, action=action)
+
+    def schedule(self, tap: Tap, surgery: Surgery) -> None:
+        tap.surgeries.append(surgery)
+        self._surgeries.append((tap, surgery))
+
+    def cancel(self, surgery: Surgery) -> None:
+        for tap, each in self._surgeries:
+            if each is surgery:
+                tap.surgeries.remove(surgery)
+        self._surgeries = [(tap, each) for tap, each in self._surgeries if each is not surgery]
+
+
+class Stack(Protocol):
+    """Everything that a run needs of a running system."""
+
+    target: Target
+    target_file: Path
+    directory: Path
+    provider: ProviderControl
+    wire: Wire
+
+    @property
+    def nodes(self) -> Mapping[str, Node]: ...
+
+    @property
+    def links(self) -> Mapping[str, Link]: ...
+
+    @property
+    def proxies(self) -> str:
+        """Which back end the links' weather is made by."""
+        ...
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """What must never be found in a log, by name."""
+        ...
+
+    def log_lines(self) -> Mapping[str, list[str]]:
+        """What each node wrote since it was last asked."""
+        ...

@@ -1,0 +1,293 @@
+"""The default stack: PostgreSQL, Toxiproxy, provider and service as child processes of ours, on loopback, no Docker.
+
+Every link passes through a tap, then through its proxy. All of it comes up in a few seconds, is shared by all the plans of
+one command, and is gone afterwards, however the command ends.
+"""
+
+import asyncio
+import base64
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+
+from harness.cache import run_dir
+from harness.provider import ProviderControl
+from harness.stack import Link, Node, Wire
+from harness.stacks.children import Child, start_child
+from harness.stacks.ports import LOOPBACK, free_port
+from harness.stacks.postgres import PostgresCluster
+from harness.stacks.proxies import ProxyServer, find_proxy_server
+from harness.target import Target, TargetError, fill, read
+from harness.wire.framing import Framing, Opaque
+from harness.wire.http import Http
+from harness.wire.postgres import Postgres
+from harness.wire.tap import Tap
+
+READY_POLL_S = 0.01
+PROVIDER_READY_S = 20.0
+MERCHANT = "chaos-merchant"
+PROVIDER_COMMAND = (sys.executable, "-m", "fake_provider")
+
+
+class StackError(Exception):
+    """The stack did not come up; the message says which part, why, and where its log is."""
+
+
+class ServiceProcess:
+    """A program of the stack that can be killed, paused and started again on its port."""
+
+    def __init__(self, name: str, command: list[str], env: Mapping[str, str], log: Path, ready: str, within_s: float):
+        self.name, self.log = name, log
+        self.command, self.env = command, env
+        self._ready, self._within_s = ready, within_s
+        self._child: Child | None = None
+        self._read = 0
+
+    @property
+    def alive(self) -> bool:
+        return self._child is not None and self._child.alive
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready. Raises `StackError` with the end of its log when it does not get there."""
+        try:
+            self._child = start_child(self.command, {**os.environ, **self.env}, self.log)
+        except OSError as error:
+            raise StackError(f"the {self.name} does not start: {' '.join(self.command)}: {error}") from error
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._within_s
+        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
+            while not await _answers(client, self._ready):
+                if not self._child.alive:
+                    raise StackError(
+                        f"the {self.name} ended before it was ready; its log ({self.log}):\n{self._tail()}"
+                    )
+                if loop.time() > deadline:
+                    raise StackError(
+                        f"the {self.name} was not ready ({self._ready}) within {self._within_s:g} s; "
+                        f"its log ({self.log}):\n{self._tail()}"
+                    )
+                await asyncio.sleep(READY_POLL_S)
+
+    async def kill(self) -> None:
+        """kill -9, and gone."""
+        if self._child is not None:
+            self._child.kill()
+            await self._child.wait(10.0)
+
+    async def stop(self) -> None:
+        if self._child is not None:
+            await self._child.terminate(grace=3.0)
+
+    def pause(self) -> None:
+        if self._child is not None:
+            self._child.pause()
+
+    def resume(self) -> None:
+        if self._child is not None:
+            self._child.resume()
+
+    def new_log_lines(self) -> list[str]:
+        """What it wrote since this was last asked."""
+        if not self.log.exists():
+            return []
+        with self.log.open("rb") as log:
+            log.seek(self._read)
+            text = log.read()
+            self._read += len(text)
+        return text.decode("utf-8", "replace").splitlines()
+
+    def _tail(self) -> str:
+        return self._child.log_tail() if self._child is not None else ""
+
+
+class PostgresNode:
+    """The database server, as a node that can be killed."""
+
+    name = "postgres"
+
+    def __init__(self, cluster: PostgresCluster) -> None:
+        self._cluster = cluster
+
+    @property
+    def alive(self) -> bool:
+        return self._cluster.alive
+
+    async def kill(self) -> None:
+        await self._cluster.crash()
+
+    async def start(self) -> None:
+        await self._cluster.restart()
+
+    def pause(self) -> None:
+        self._cluster.pause()
+
+    def resume(self) -> None:
+        self._cluster.resume()
+
+
+class Processes:
+    """A stack of processes that is up. Made by `processes`."""
+
+    def __init__(
+        self,
+        target_file: Path,
+        target: Target,
+        postgres: PostgresCluster,
+        proxy_server: ProxyServer,
+        wire: Wire,
+        secrets: Mapping[str, str],
+        directory: Path,
+    ) -> None:
+        self.target, self.wire, self.secrets = target, wire, secrets
+        self.target_file, self.directory = target_file, directory
+        self._postgres, self._proxy_server = postgres, proxy_server
+        self._ports = {"service": free_port(), "provider": free_port()}
+        self._databases = 0
+        self.links: dict[str, Link] = {}
+        self.nodes: dict[str, Node] = {"postgres": PostgresNode(postgres)}
+        self.provider = ProviderControl(f"http://{LOOPBACK}:{self._ports['provider']}")
+        self._service: ServiceProcess | None = None
+        self._provider_process: ServiceProcess | None = None
+
+    @property
+    def proxies(self) -> str:
+        return self._proxy_server.backend
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the results should know about how the stack was made."""
+        return tuple(self._proxy_server.remarks)
+
+    @property
+    def provider_url(self) -> str:
+        """Where the provider listens, past every link."""
+        return f"http://{LOOPBACK}:{self._ports['provider']}"
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return {"postgres": self._postgres.version, "proxies": self.proxies}
+
+    async def serve(self, mutant: str | None = None) -> None:
+        """(Re)start the service on a fresh database; as *mutant*, where one is named."""
+        if self._service is not None:
+            await self._service.stop()
+        self._databases += 1
+        database = f"topups_{self._databases}"
+        await self._postgres.create_database(database)
+        start = self.target.start
+        if mutant and not start.mutant_command:
+            raise TargetError(f"{self.target.name} has no [start] mutant_command: it cannot be started as {mutant!r}")
+        values = self._values(database) | {"mutant": mutant or ""}
+        command = fill(start.mutant_command if mutant else start.command, values)
+        ready = f"http://{LOOPBACK}:{self._ports['service']}{start.ready.partition(' ')[2]}"
+        log = self.directory / f"service-{self._databases}.log"
+        self._service = ServiceProcess("service", command, fill(start.env, values), log, ready, start.ready_within_s)
+        self.nodes["service"] = self._service
+        await self._service.start()
+
+    def log_lines(self) -> dict[str, list[str]]:
+        nodes = {"service": self._service, "provider": self._provider_process}
+        return {name: node.new_log_lines() for name, node in nodes.items() if node is not None}
+
+    async def open_links(self, *, named: bool) -> None:
+        """Taps and proxies, from the far end to the near one. Without names, the taps only count: for load."""
+        service, provider = ((LOOPBACK, self._ports[name]) for name in ("service", "provider"))
+        await self._open("db", Postgres if named else Opaque, self._postgres.address)
+        await self._open("api", Http if named else Opaque, provider)
+        await self._open("hook", Http if named else Opaque, service)
+        await self._open("edge", Http if named else Opaque, service)
+
+    async def start_provider(self) -> None:
+        env = {
+            "PROVIDER_PORT": str(self._ports["provider"]),
+            "PROVIDER_API_KEY": self.secrets["api key"],
+            "PROVIDER_CALLBACK_URL": self._callback_url(),
+            "PROVIDER_CALLBACK_SECRET": self.secrets["callback secret"],
+            "PROVIDER_MERCHANT": MERCHANT,
+            "PROVIDER_ENVIRONMENT": self.target.environment,
+            "PROVIDER_DIALECT": self.target.callbacks.dialect,
+        }
+        ready = f"http://{LOOPBACK}:{self._ports['provider']}/control/health"
+        log = self.directory / "provider.log"
+        process = ServiceProcess("provider", list(PROVIDER_COMMAND), env, log, ready, PROVIDER_READY_S)
+        self._provider_process = process
+        self.nodes["provider"] = process
+        await process.start()
+
+    async def close(self) -> None:
+        """Everything ends; each part is ended even when another will not."""
+        async with AsyncExitStack() as ends:
+            ends.push_async_callback(self.provider.close)
+            for link in self.links.values():
+                ends.push_async_callback(link.tap.close)
+            for process in (self._provider_process, self._service):
+                if process is not None:
+                    ends.push_async_callback(process.stop)
+
+    async def _open(self, name: str, framing: type[Framing], upstream: tuple[str, int]) -> None:
+        proxy = await self._proxy_server.create(name, upstream)
+        tap = Tap(name, framing, self.wire)
+        await tap.start(proxy.address)
+        self.links[name] = Link(name, tap, proxy)
+
+    def _callback_url(self) -> str:
+        callbacks = self.target.callbacks
+        return f"http://{self.links['hook'].url}{fill(callbacks.path, {'dialect': callbacks.dialect})}"
+
+    def _values(self, database: str) -> dict[str, Any]:
+        """What fills the placeholders of `[start]`."""
+        return {
+            "python": sys.executable,
+            "port": str(self._ports["service"]),
+            "db": f"postgresql://chaos@{self.links['db'].url}/{database}",
+            "api": f"http://{self.links['api'].url}",
+            "api_key": self.secrets["api key"],
+            "secret": self.secrets["callback secret"],
+            "merchant": MERCHANT,
+            "environment": self.target.environment,
+        }
+
+
+@asynccontextmanager
+async def processes(
+    target_file: Path, directory: Path, rng: Random, *, mutant: str | None = None, named: bool = True
+) -> AsyncIterator[Processes]:
+    """The whole stack, up and serving; its logs are written to *directory*.
+
+    Raises `TargetError` naming the field that is wrong, and `StackError` naming the part that does not start.
+    """
+    target = read(target_file)
+    directory.mkdir(parents=True, exist_ok=True)
+    scratch = run_dir()
+    async with AsyncExitStack() as stack:
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        postgres = PostgresCluster(scratch / "postgres")
+        proxy_server, _ = await asyncio.gather(
+            find_proxy_server(scratch, os.environ, rng), stack.enter_async_context(postgres)
+        )
+        stack.push_async_callback(proxy_server.close)
+        up = Processes(target_file, target, postgres, proxy_server, Wire(), _secrets(rng), directory)
+        stack.push_async_callback(up.close)
+        await up.open_links(named=named)
+        await asyncio.gather(up.start_provider(), up.serve(mutant))
+        yield up
+
+
+def _secrets(rng: Random) -> dict[str, str]:
+    """Secrets of this run alone, plainly not anybody's."""
+    callback = base64.b64encode(rng.randbytes(24)).decode()
+    return {"callback secret": f"whsec_{callback}", "api key": f"chaos-key-{rng.randbytes(12).hex()}"}
+
+
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(url)).is_success
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,183 @@
+"""Someone's service, described in `target.toml`: how to start it, how to talk to it, what its words mean.
+
+Nothing in the file is code. Placeholders in braces are filled in at run time; a string that is one placeholder takes the
+value's own type, so that `amount_minor = "{amount_minor}"` sends a number.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+# What calls itself one of these is refused (H11): a chaos tool has no business there.
+PRODUCTION = re.compile(r"prod|live", re.IGNORECASE)
+
+Word: TypeAlias = Literal["processing", "confirmed", "credited", "failed"]
+
+
+class TargetError(ValueError):
+    """A target that cannot be used; the message names the file, the field and the remedy."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Start(_Model):
+    """How to start the service; `mutant_command` starts it with one planted bug, where it has such a thing."""
+
+    command: list[str]
+    mutant_command: list[str] = Field(default_factory=list)
+    env: dict[str, str] = Field(default_factory=dict)
+    ready: str = "GET /healthz"
+    ready_within_s: float = 20.0
+
+
+class Callbacks(_Model):
+    path: str
+    dialect: str = "standard-webhooks"
+
+
+class Operation(_Model):
+    """One verb: the request, and where in the answer the facts are (dotted paths; `list` names a list of objects)."""
+
+    request: Annotated[str, Field(pattern=r"^(GET|POST|PUT|PATCH|DELETE) /")]
+    headers: dict[str, str] = Field(default_factory=dict)
+    query: dict[str, str] = Field(default_factory=dict)
+    json_body: dict[str, Any] | None = Field(default=None, alias="json")
+    form: dict[str, str] | None = None
+    list_at: str = Field(default="", alias="list")
+    answer: dict[str, str] = Field(default_factory=dict)
+
+
+class Operations(_Model):
+    """What the service can be asked. Only `top_up` and `balance` are indispensable."""
+
+    top_up: Operation
+    balance: Operation
+    open_account: Operation | None = None
+    status: Operation | None = None
+    entries: Operation | None = None
+    timeline: Operation | None = None
+    discrepancies: Operation | None = None
+    reconcile: Operation | None = None
+
+    def named(self, kind: str) -> Operation | None:
+        found: Operation | None = getattr(self, kind, None)
+        return found
+
+
+class States(_Model):
+    """The state machine that the service claims to follow."""
+
+    final: list[str]
+    moves: dict[str, list[str]]
+
+
+class Target(_Model):
+    """A service under test."""
+
+    name: str
+    environment: str
+    start: Start
+    callbacks: Callbacks
+    operations: Operations
+    words: dict[str, Word] = Field(default_factory=dict)
+    states: States | None = None
+
+    @field_validator("environment")
+    @classmethod
+    def _is_not_production(cls, environment: str) -> str:
+        if PRODUCTION.search(environment):
+            raise ValueError(
+                f"{environment!r} looks like production, and is refused: give the stack an environment of its own"
+            )
+        return environment
+
+    def unoffered(self) -> dict[str, str]:
+        """Kinds of event that this target cannot yield, and why: invariants that live on them are not weighed."""
+        operations = {"transition": "timeline", "discrepancy": "discrepancies"}
+        return {
+            event: f"it has no [operations.{operation}]"
+            for event, operation in operations.items()
+            if self.operations.named(operation) is None
+        }
+
+
+def read(path: Path) -> Target:
+    """Raises `TargetError` naming file, field and remedy."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TargetError(f"{path} does not exist: name a target.toml with --target") from None
+    except tomllib.TOMLDecodeError as error:
+        raise TargetError(f"{path} is not TOML: {error}") from None
+    try:
+        return Target.model_validate(data)
+    except ValidationError as error:
+        problems = "\n".join(f"  {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise TargetError(f"{path} does not describe a target:\n{problems}") from None
+
+
+_ONE = re.compile(r"^\{(\w+)\}$")
+_ANY = re.compile(r"\{(\w+)\}")
+
+
+def fill(template: Any, values: Mapping[str, Any]) -> Any:
+    """*template* with its placeholders filled in; raises `TargetError` naming a placeholder that nothing fills."""
+    if isinstance(template, str):
+        whole = _ONE.match(template)
+        if whole:
+            return _value(whole.group(1), values)
+        return _ANY.sub(lambda found: str(_value(found.group(1), values)), template)
+    if isinstance(template, Mapping):
+        return {key: fill(value, values) for key, value in template.items()}
+    if isinstance(template, list):
+        return [fill(value, values) for value in template]
+    return template
+
+
+def _value(name: str, values: Mapping[str, Any]) -> Any:
+    try:
+        return values[name]
+    except KeyError:
+        raise TargetError(f"{{{name}}} has no value here: there are {', '.join(sorted(values))}") from None
+
+
+def request(operation: Operation, base_url: str, values: Mapping[str, Any]) -> httpx.Request:
+    """The HTTP request that carries out *operation*."""
+    method, _, path = operation.request.partition(" ")
+    return httpx.Request(
+        method,
+        base_url + fill(path, values),
+        headers=fill(operation.headers, values),
+        params=fill(operation.query, values) or None,
+        json=fill(operation.json_body, values) if operation.json_body is not None else None,
+        data=fill(operation.form, values) if operation.form is not None else None,
+    )
+
+
+def facts(operation: Operation, body: Any) -> dict[str, Any]:
+    """The facts in an answer that is one object."""
+    return {name: at(body, path) for name, path in operation.answer.items() if at(body, path) is not None}
+
+
+def rows(operation: Operation, body: Any) -> list[dict[str, Any]]:
+    """The facts in an answer that is a list of objects. Raises `TargetError` when there is no list where there should be."""
+    found = at(body, operation.list_at) if operation.list_at else body
+    if not isinstance(found, list):
+        raise TargetError(f"`list = {operation.list_at!r}` of {operation.request!r} is not a list in the answer")
+    return [facts(operation, row) for row in found]
+
+
+def at(body: Any, path: str) -> Any:
+    """The value at a dotted path, None where there is none."""
+    for part in path.split("."):
+        if not isinstance(body, Mapping):
+            return None
+        body = body.get(part)
+    return body

@@ -1,0 +1,42 @@
+"""What a tap needs to know of a protocol: where its messages begin and end, and what a person would call them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+Direction: TypeAlias = Literal[">", "<"]
+"""`>` from the client of the link to its server, `<` back."""
+
+ARROWS: Mapping[Direction, str] = {">": "▸", "<": "◂"}
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """Some bytes that cross a link together. `label` is what a person calls them; None for bytes without a name."""
+
+    direction: Direction
+    data: bytes
+    label: str | None = None
+    facts: Mapping[str, str | bool] = field(default_factory=dict)
+
+
+class Framing(Protocol):
+    """One connection's framing, both directions. It holds back the beginning of a message until the rest is there.
+
+    What it returns, joined, is what it was fed: not a byte is changed, dropped or moved. `flush` gives back what it
+    still holds when a direction ends.
+    """
+
+    def feed(self, direction: Direction, data: bytes) -> Sequence[Crossing]: ...
+
+    def flush(self, direction: Direction) -> bytes: ...
+
+
+class Opaque:
+    """No framing: bytes are bytes."""
+
+    def feed(self, direction: Direction, data: bytes) -> Sequence[Crossing]:
+        return (Crossing(direction, data),)
+
+    def flush(self, direction: Direction) -> bytes:
+        return b""
