@@ -1,0 +1,1 @@
+"""Stories, one a file. `README.md` lists them."""

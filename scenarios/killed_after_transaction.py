@@ -1,0 +1,13 @@
+from harness.scenario import Draft, scenario
+
+
+@scenario()
+def killed_after_transaction(draft: Draft) -> None:
+    """The service dies after a callback's first commit and before its acknowledgement: the provider will send it again."""
+    waiting = draft.top_up(draft.account(), method="redirect")
+    kill = draft.fault(
+        "kill-at", node="service", link="db", label="COMMIT", writes=True, point="after", since="hook POST"
+    )
+    with kill as killed:
+        draft.pay(waiting)
+        draft.touched(killed)

@@ -1,0 +1,9 @@
+from harness.scenario import Draft, scenario
+
+
+@scenario()
+def request_arrives_late(draft: Draft) -> None:
+    """Requests to the provider are stuck on the way, upstream: the service gives up on them, and then they arrive."""
+    with draft.fault("stall", link="api", stream="upstream"):
+        draft.top_ups(2)
+    draft.quiet()
