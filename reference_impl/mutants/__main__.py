@@ -1,0 +1,15 @@
+"""`python -m reference_impl.mutants NAME`: the reference service, with one planted bug."""
+
+import sys
+
+from reference_impl.__main__ import serve
+from reference_impl.mutants import catalogue
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python -m reference_impl.mutants NAME; there are: {', '.join(catalogue())}")
+    try:
+        chosen = catalogue()[sys.argv[1]]
+    except LookupError as error:
+        sys.exit(str(error.args[0]))
+    serve(chosen.parts)

@@ -1,0 +1,14 @@
+from typing_extensions import override
+
+from reference_impl.mutants import mutant
+from reference_impl.verifier import Verifier
+
+
+@mutant(caught_by="only-real-payments-credit", under="forged-wrong-key")
+class AcceptsAnySignature(Verifier):
+    """Finds that the signature looks right, and does not compute it."""
+
+    @override
+    def matches(self, digest: bytes, delivery: str, timestamp: str, body: bytes) -> bool:
+        """Whether one of our keys makes *digest*; takes as long whatever the answer is."""
+        return len(digest) == 32

@@ -1,0 +1,21 @@
+from typing_extensions import override
+
+from reference_impl.database import Connection
+from reference_impl.ledger import Ledger
+from reference_impl.mutants import mutant
+
+
+@mutant(caught_by="balance-is-sum-of-entries", under="concurrent-top-ups")
+class ReadsThenWritesBalance(Ledger):
+    """Reads the balance, adds, and writes the sum: of two at once, one is overwritten.
+
+    Seen in production: github.com/SolidInvoice/SolidInvoice/issues/2717.
+    """
+
+    @override
+    async def move_balance(self, connection: Connection, account: str, amount_minor: int) -> None:
+        """Add to the balance where it lies, in one statement: nothing is read that could be old when it is written."""
+        balance = await connection.fetchval("SELECT balance_minor FROM accounts WHERE account = $1", account)
+        await connection.execute(
+            "UPDATE accounts SET balance_minor = $2 WHERE account = $1", account, balance + amount_minor
+        )

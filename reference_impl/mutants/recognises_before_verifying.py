@@ -1,0 +1,23 @@
+from typing_extensions import override
+
+from reference_impl.answers import Answer, Refused
+from reference_impl.callbacks import CallbackIntake
+from reference_impl.mutants import mutant
+from reference_impl.verifier import Headers, delivery_id
+
+
+@mutant(caught_by="hostile-input-is-refused", under="forged-tampered-body")
+class RecognisesBeforeVerifying(CallbackIntake):
+    """Answers a delivery id that it knows with success before it looks at the signature: whatever is under it."""
+
+    @override
+    async def on_callback(self, headers: Headers, body: bytes) -> Answer:
+        """Answer one delivery. Success only after the commit: the provider may forget what we acknowledge."""
+        try:
+            async with self.database.connection() as connection:
+                known = await connection.fetchval(
+                    "SELECT true FROM callbacks WHERE webhook_id = $1", delivery_id(headers)
+                )
+        except Refused:
+            known = None
+        return self.answer_duplicate() if known else await super().on_callback(headers, body)
