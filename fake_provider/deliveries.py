@@ -1,0 +1,311 @@
+"""Making events known: sent at once, and again on the dialect's schedule until someone acknowledges.
+
+A callback is in one of four places: in flight, waiting for its next attempt, held by a mood, or over (acknowledged,
+given up, dropped). The schedule runs on the payload's clock, which someone has to move; what becomes due then leaves at
+once, and the next delay counts from when it left.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from random import Random
+
+from fake_provider.clock import Clocks
+from fake_provider.dialects import Answer, Dialect, Forging, Notice, Wire
+from fake_provider.moods import Hands, Moods, Released
+from fake_provider.payments import fresh_id
+from fake_provider.records import Answered, Delivery, GaveUp, Journal
+from fake_provider.sender import Sender
+from fake_provider.shipments import Callback, Shipment
+
+AT_A_TIME = 100  # shipments on the wire at once, lest a released crowd exhausts the machine's file descriptors
+
+DROPPED = Answer(status=None, because="never sent")
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """How many callbacks are not at rest, and when the next of them is due."""
+
+    in_flight: int
+    due: int
+    held: int
+    next_due_s: float | None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the provider is not at rest, in words; None when it is."""
+        parts = []
+        if self.in_flight:
+            parts.append(f"{_callbacks(self.in_flight)} in flight")
+        if self.due:
+            parts.append(f"{_callbacks(self.due)} due in {self.next_due_s:g} s")
+        if self.held:
+            parts.append(f"{_callbacks(self.held)} held by a mood")
+        return "; ".join(parts) or None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posting:
+    """Where callbacks go and how they are written: all that a delivery needs and that never changes."""
+
+    dialect: Dialect
+    keys: Sequence[str] = field(repr=False)
+    sender: Sender
+    clocks: Clocks
+    journal: Journal
+    rng: Random
+
+
+class Deliveries:
+    """All callbacks of one provider. Needs a running event loop; `close` stops everything that is under way."""
+
+    def __init__(self, posting: Posting, moods: Moods, hands: Hands) -> None:
+        self._posting = posting
+        self._moods = moods
+        self._hands = hands
+        self._waiting: dict[str, Callback] = {}
+        self._in_flight: Counter[str] = Counter()
+        self._acknowledged: set[str] = set()
+        self._untried: dict[str, _Untried] = {}
+        self._copies: Counter[tuple[str, int]] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(AT_A_TIME)
+        self._numbered = 0
+        self._genuine: Wire | None = None
+
+    def callback(self, notice: Notice, made_by: str | None = None) -> Callback:
+        """A new callback about *notice*, not sent yet."""
+        webhook_id = fresh_id("msg", self._posting.rng)
+        wire = self._posting.dialect.encode(notice, webhook_id)
+        due = self._posting.clocks.payload()
+        return Callback(webhook_id=webhook_id, notice=notice, wire=wire, due=due, made_by=made_by)
+
+    def announce(self, notice: Notice) -> None:
+        """Make an event known."""
+        self.send([Shipment(self.callback(notice))])
+
+    def send(self, queue: Sequence[Shipment]) -> None:
+        """Let these leave one after another, as the moods will have it."""
+        for shipment in queue:
+            if shipment.callback.attempt == 1 and not shipment.is_replay:
+                self._untried.setdefault(shipment.payment, _Untried()).callbacks.add(shipment.callback.webhook_id)
+        self._launch(self._moods.shape(queue))
+        self._bury_dropped(queue)
+
+    def release(self, released: Iterable[Released]) -> int:
+        """Let go of what moods held; returns how many shipments leave."""
+        leaving = 0
+        for one in released:
+            self._launch(one.leaving)
+            self._bury_dropped(one.held)
+            leaving += len(one.leaving)
+        return leaving
+
+    def let_due_go(self) -> int:
+        """Send everything that is due by now, the oldest first."""
+        now = self._posting.clocks.payload()
+        due = sorted((one for one in self._waiting.values() if one.due <= now), key=lambda one: one.due)
+        for callback in due:
+            del self._waiting[callback.webhook_id]
+            self.send([Shipment(replace(callback, due=now))])
+        return len(due)
+
+    def until_next(self) -> timedelta | None:
+        """How long until the next callback is due; None when none is waiting."""
+        if not self._waiting:
+            return None
+        due = min(callback.due for callback in self._waiting.values())
+        return max(due - self._posting.clocks.payload(), timedelta(0))
+
+    def unsettled(self) -> Unsettled:
+        wait = self.until_next()
+        return Unsettled(
+            in_flight=len(self._in_flight),
+            due=len(self._waiting),
+            held=len(self._moods.held()),
+            next_due_s=None if wait is None else wait.total_seconds(),
+        )
+
+    async def attempted(self, payment_id: str, within_s: float) -> bool:
+        """Wait until each of the payment's callbacks has been tried once, bounded; False if none was left to try."""
+        untried = self._untried.get(payment_id)
+        if untried is None:
+            return False
+        with suppress(TimeoutError):
+            await asyncio.wait_for(untried.over.wait(), within_s)
+        return True
+
+    async def forge(self, forgery: str, notice: Notice) -> tuple[str, Answer]:
+        """Send one hostile callback now, past all moods; returns the delivery and its answer, once it is there.
+
+        Raises `UnknownName` for a forgery that the dialect has not, and `NothingGenuine`.
+        """
+        posting = self._posting
+        forge = posting.dialect.forgeries[forgery]
+        callback = self.callback(notice)
+        at = posting.clocks.signature()
+        forging = Forging(wire=callback.wire, keys=posting.keys, at=at, genuine=self._genuine, rng=posting.rng)
+        heard: list[tuple[str, Answer]] = []
+        async with self._slots:
+            delivery = self._record(Shipment(callback), forge(forging), 1, forgery)
+            await posting.sender.send(delivery.wire, 1, lambda _, answer: heard.append((delivery.id, answer)))
+        answer = heard[0][1]
+        self._record_answer(delivery, answer, posting.dialect.is_ack(answer), answer.because)
+        return heard[0]
+
+    async def close(self) -> None:
+        """Stop everything that is under way."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _launch(self, queue: Sequence[Shipment]) -> None:
+        if not queue:
+            return
+        self._in_flight.update(shipment.callback.webhook_id for shipment in queue)
+        task = asyncio.get_running_loop().create_task(self._send_in_order(queue))
+        self._tasks.add(task)  # the loop itself keeps only a weak reference
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_in_order(self, queue: Sequence[Shipment]) -> None:
+        for shipment in queue:
+            await self._send_one(shipment)
+            self._landed(shipment.callback)
+
+    async def _send_one(self, shipment: Shipment) -> None:
+        posting = self._posting
+        async with self._slots:
+            wire = shipment.signed or posting.dialect.sign(
+                shipment.callback.wire, posting.keys, posting.clocks.signature()
+            )
+            sent = [self._record(shipment, wire, self._next_copy(shipment.callback)) for _ in range(shipment.copies)]
+            await posting.sender.send(
+                wire, shipment.copies, lambda number, answer: self._heard(sent[number], shipment, answer)
+            )
+
+    def _heard(self, delivery: "_Sent", shipment: Shipment, answer: Answer) -> None:
+        honest = self._posting.dialect.is_ack(answer)
+        acknowledged, because = self._moods.acknowledged(shipment, answer, honest)
+        self._record_answer(delivery, answer, acknowledged, because)
+        if acknowledged:
+            self._acknowledged.add(shipment.callback.webhook_id)
+            self._genuine = delivery.wire
+        self._moods.heard(shipment, delivery.wire, answer, acknowledged, self._hands)
+
+    def _landed(self, callback: Callback) -> None:
+        """One shipment of *callback* is over; when it was the last of this attempt, decide what comes next."""
+        webhook_id = callback.webhook_id
+        self._in_flight[webhook_id] -= 1
+        if not self._in_flight[webhook_id]:
+            del self._in_flight[webhook_id]
+        self._mark_tried(callback)
+        if not self._is_open(webhook_id) and webhook_id not in self._acknowledged:
+            self._try_again(callback)
+
+    def _try_again(self, callback: Callback) -> None:
+        delay = self._posting.dialect.delay_before(callback.attempt + 1)
+        if delay is None:
+            notice = callback.notice
+            self._posting.journal.write(
+                GaveUp(
+                    webhook_id=callback.webhook_id,
+                    payment=notice.payment,
+                    event=notice.type,
+                    attempts=callback.attempt,
+                )
+            )
+            return
+        self._waiting[callback.webhook_id] = replace(callback, attempt=callback.attempt + 1, due=callback.due + delay)
+        self.let_due_go()  # the clock may have been moved past it while this attempt was in flight
+
+    def _bury_dropped(self, queue: Iterable[Shipment]) -> None:
+        """A callback of which nothing leaves, is held or waits was dropped: it is over, and moods are told."""
+        for shipment in {one.callback.webhook_id: one for one in queue}.values():
+            webhook_id = shipment.callback.webhook_id
+            if not self._is_open(webhook_id) and webhook_id not in self._acknowledged:
+                self._moods.heard(shipment, None, DROPPED, False, self._hands)
+                self._mark_tried(shipment.callback)
+
+    def _is_open(self, webhook_id: str) -> bool:
+        if webhook_id in self._in_flight or webhook_id in self._waiting:
+            return True
+        return any(one.callback.webhook_id == webhook_id for one in self._moods.held())
+
+    def _mark_tried(self, callback: Callback) -> None:
+        untried = self._untried.get(callback.notice.payment)
+        if untried is None:
+            return
+        untried.callbacks.discard(callback.webhook_id)
+        if not untried.callbacks:
+            untried.over.set()
+            del self._untried[callback.notice.payment]
+
+    def _next_copy(self, callback: Callback) -> int:
+        self._copies[callback.webhook_id, callback.attempt] += 1
+        return self._copies[callback.webhook_id, callback.attempt]
+
+    def _record(self, shipment: Shipment, wire: Wire, copy: int, forgery: str | None = None) -> "_Sent":
+        posting = self._posting
+        notice = shipment.callback.notice
+        self._numbered += 1
+        record = Delivery(
+            delivery=f"d{self._numbered}",
+            payment=notice.payment,
+            event=notice.type,
+            webhook_id=posting.dialect.dedup_key(wire),
+            attempt=shipment.callback.attempt,
+            copy=copy,
+            mood="+".join(shipment.moods) or None,
+            hostile=forgery is not None,
+            forgery=forgery,
+            amount_minor=notice.amount_minor,
+            currency=notice.currency,
+            account=notice.account,
+            reference=notice.reference,
+            signature=posting.dialect.signature(wire),
+        )
+        posting.journal.write(record)
+        return _Sent(record, wire)
+
+    def _record_answer(self, sent: "_Sent", answer: Answer, acknowledged: bool, because: str) -> None:
+        self._posting.journal.write(
+            Answered(
+                delivery=sent.id,
+                webhook_id=sent.record.webhook_id,
+                payment=sent.record.payment,
+                status=answer.status,
+                acknowledged=acknowledged,
+                hostile=sent.record.hostile,
+                because=because,
+                took_s=answer.took_s,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A delivery as the journal has it, with the bytes that left."""
+
+    record: Delivery
+    wire: Wire
+
+    @property
+    def id(self) -> str:
+        return self.record.delivery
+
+
+@dataclass(slots=True)
+class _Untried:
+    """The callbacks of one payment that have not been tried yet, and the event that says that there are none left."""
+
+    callbacks: set[str] = field(default_factory=set)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def _callbacks(count: int) -> str:
+    return f"{count} callback{'' if count == 1 else 's'}"
