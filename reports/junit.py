@@ -1,0 +1,78 @@
+"""`junit.xml`: one test suite for the command, one test case for each run, for whatever reads test results in CI.
+
+Broken is a failure. Unknown is an error: a reader of JUnit knows no third colour, and unknown must not pass.
+"""
+
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+from harness.run import Run, Suite
+from harness.verdict import Status
+from reports import renderer
+from reports.words import count
+
+
+@renderer(file="junit.xml")
+def render(suite: Suite) -> str:
+    """A suite without a run has one test case, an error: nothing was shown."""
+    root = ElementTree.Element("testsuites")
+    tests = ElementTree.SubElement(root, "testsuite", _suite_attributes(suite))
+    for run in suite.runs:
+        _add_case(tests, run)
+    if not suite.runs:
+        case = ElementTree.SubElement(tests, "testcase", {"classname": "topup-chaos", "name": _legal(suite.name)})
+        _add(case, "error", "unknown", "nothing was run", f"again: {suite.again}")
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _suite_attributes(suite: Suite) -> dict[str, str]:
+    statuses = [run.status for run in suite.runs] or [Status.UNKNOWN]
+    return {
+        "name": _legal(suite.name),
+        "tests": str(len(statuses)),
+        "failures": str(statuses.count(Status.BROKEN)),
+        "errors": str(statuses.count(Status.UNKNOWN)),
+        "skipped": "0",
+        "time": f"{suite.took_s:.3f}",
+        "timestamp": suite.started.isoformat(timespec="seconds"),
+    }
+
+
+def _add_case(tests: ElementTree.Element, run: Run) -> None:
+    target = f"{run.target}.{run.mutant}" if run.mutant else run.target
+    attributes = {"classname": _legal(target), "name": _legal(run.plan.name), "time": f"{run.took_s:.3f}"}
+    case = ElementTree.SubElement(tests, "testcase", attributes)
+    if run.status is Status.BROKEN:
+        broken = ", ".join(sorted(run.broken))
+        _add(case, "failure", "broken", f"broken: {broken}", "\n".join([*_broken(run), f"again: {run.again}"]))
+    elif run.status is Status.UNKNOWN:
+        reasons = list(_unknown(run)) or ["no verdict weighs"]
+        _add(case, "error", "unknown", reasons[0].splitlines()[0], "\n".join([*reasons, f"again: {run.again}"]))
+
+
+def _broken(run: Run) -> Iterator[str]:
+    for verdict in run.verdicts:
+        if verdict.status is Status.BROKEN:
+            yield f"{verdict.invariant} ({count(len(verdict.violations), 'violation')}): {verdict.promise}"
+            yield from (f"  {violation.says}" for violation in verdict.violations)
+
+
+def _unknown(run: Run) -> Iterator[str]:
+    for verdict in run.verdicts:
+        if verdict.status is Status.UNKNOWN and verdict.weighs:
+            yield f"{verdict.invariant}: {verdict.because}"
+
+
+def _add(case: ElementTree.Element, tag: str, kind: str, message: str, text: str) -> None:
+    element = ElementTree.SubElement(case, tag, {"type": kind, "message": _legal(message)})
+    element.text = _legal(text)
+
+
+def _legal(text: str) -> str:
+    """Without the characters that XML 1.0 cannot hold in any spelling."""
+    return "".join(letter for letter in text if _is_legal(ord(letter)))
+
+
+def _is_legal(code: int) -> bool:
+    return code in (0x9, 0xA, 0xD) or 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or 0x10000 <= code <= 0x10FFFF
