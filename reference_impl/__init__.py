@@ -1,0 +1,1 @@
+"""A top-up service done right: payments become credit exactly once. Start with `README.md`."""

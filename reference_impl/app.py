@@ -1,0 +1,96 @@
+"""The ASGI application: callbacks and health on plain routes, everything else on FastAPI."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from reference_impl.answers import Answer, problem
+from reference_impl.events import BODY_BYTES_MAX
+from reference_impl.logs import correlate, current_correlation
+from reference_impl.parts import Parts
+from reference_impl.routes import face, respond
+from reference_impl.service import World, running
+from reference_impl.settings import Settings
+
+log = structlog.get_logger()
+
+
+def build(settings: Settings, parts: Parts | None = None, world: World | None = None) -> Starlette:
+    """The service as an ASGI application. It connects when its lifespan starts, and refuses to start half."""
+
+    api = face()
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with running(settings, parts or Parts(), world or World()) as service:
+            app.state.service = api.state.service = service
+            yield
+
+    return Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Route("/callbacks/standard-webhooks", callback, methods=["POST"]),
+            Mount("/", app=api),
+        ],
+        middleware=[Middleware(Correlation)],
+        exception_handlers={Exception: on_crash},
+        lifespan=lifespan,
+    )
+
+
+async def healthz(_request: Request) -> Response:
+    return Response("ok")
+
+
+async def callback(request: Request) -> Response:
+    """The raw bytes and headers, as they came: a signature is over bytes, not over what a framework makes of them."""
+    body = await read_bounded(request)
+    if body is None:
+        return respond(Answer(413, problem("too_large", f"A callback has at most {BODY_BYTES_MAX} bytes.")))
+    return respond(await request.app.state.service.callbacks.on_callback(request.headers.raw, body))
+
+
+async def read_bounded(request: Request) -> bytes | None:
+    """The body, or None as soon as it is longer than anything that is meant."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            return None
+    return bytes(body)
+
+
+async def on_crash(_request: Request, _error: Exception) -> Response:
+    headers = {"X-Correlation-Id": current_correlation()}
+    return respond(Answer(500, problem("internal", "Something is broken here. The correlation id finds it."), headers))
+
+
+class Correlation:
+    """Gives everything that happens in one request one id, and says it in the answer.
+
+    A callback is about a top-up that has one already; by the time it is answered, that is the id.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        correlate(Headers(scope=scope).get("x-correlation-id", ""))
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Correlation-Id"] = current_correlation()
+            await send(message)
+
+        await self.app(scope, receive, send_with_id)

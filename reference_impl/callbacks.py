@@ -1,0 +1,202 @@
+"""Callback intake: believe, read, and in one database transaction claim the effect and apply it."""
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, NamedTuple
+
+import structlog
+
+from reference_impl import discrepancies, topups
+from reference_impl.answers import Answer, Refused, problem, unavailable
+from reference_impl.database import DATABASE_ERRORS, Connection, Database
+from reference_impl.discrepancies import Disagreement
+from reference_impl.events import Event, parse
+from reference_impl.ledger import Ledger
+from reference_impl.logs import correlate
+from reference_impl.money import Money
+from reference_impl.outbox import Outbox
+from reference_impl.states import States
+from reference_impl.topups import TopUp
+from reference_impl.verifier import Headers, Verifier, delivery_id
+
+log = structlog.get_logger()
+
+
+class Outcome(StrEnum):
+    """What an event did."""
+
+    CREDITED = "credited"
+    FAILED = "failed"
+    UNCHANGED = "unchanged"
+    DUPLICATE = "duplicate"
+    DISPUTED = "disputed"
+
+
+class Mismatch(NamedTuple):
+    """A field in which an event differs from the stored intent."""
+
+    field: str
+    expected: object
+    found: object
+
+
+class CallbackIntake:
+    """Turns what the provider says about a payment into its effect, once, however often and by whatever way."""
+
+    COMPARED: ClassVar[tuple[str, ...]] = ("environment", "merchant", "account", "currency", "amount_minor")
+    """What must be as it was stored before anything is credited. The amount last: see `refuse_stranger`."""
+
+    def __init__(
+        self,
+        database: Database,
+        verifier: Verifier,
+        states: States,
+        ledger: Ledger,
+        outbox: Outbox,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.database = database
+        self.verifier = verifier
+        self.states = states
+        self.ledger = ledger
+        self.outbox = outbox
+        self.now = now
+
+    async def on_callback(self, headers: Headers, body: bytes) -> Answer:
+        """Answer one delivery. Success only after the commit: the provider may forget what we acknowledge."""
+        try:
+            self.verifier.verify(headers, body, self.now())
+            event = parse(body, delivery_id(headers))
+            outcome = await self.receive(event) if event else Outcome.UNCHANGED
+        except Refused as refusal:
+            self.verifier.on_refusal(headers, body, refusal.reason)
+            return Answer(refusal.status, problem("refused", refusal.reason))
+        except DATABASE_ERRORS as error:
+            return self.on_database_error(error)
+        return self.answer_duplicate() if outcome is Outcome.DUPLICATE else Answer(204)
+
+    def answer_duplicate(self) -> Answer:
+        """Success, as the first time: anything else would make the provider go on for days."""
+        return Answer(204)
+
+    def on_database_error(self, error: Exception) -> Answer:
+        """Not acknowledged. Also when only the answer to COMMIT was lost: the claim will tell when it comes again."""
+        log.error("callback not stored", error=type(error).__name__, exc_info=error)
+        return unavailable()
+
+    async def receive(self, event: Event) -> Outcome:
+        """Apply *event*, or write down why not. The way in for callbacks and for answers to queries alike."""
+        try:
+            outcome = await self.apply(event)
+        except Disagreement as disagreement:
+            log.warning("discrepancy", payment=event.payment, kind=disagreement.kind)
+            outcome = await self.dispute(event, disagreement)
+        log.info("event", event_kind=event.kind, payment=event.payment, source=event.source, outcome=outcome)
+        return outcome
+
+    async def apply(self, event: Event) -> Outcome:
+        """Claim, effect and record in one transaction. The claim comes first: whoever comes second waits there."""
+        async with self.database.transaction() as connection:
+            first = await self.claim(connection, event)
+            outcome = await self.take_effect(connection, event) if first else Outcome.DUPLICATE
+            await self.remember(connection, event, outcome)
+        return outcome
+
+    async def claim(self, connection: Connection, event: Event) -> bool:
+        """True for the first time that this effect of this payment is seen, under whatever delivery id."""
+        return (
+            await connection.fetchval(
+                """INSERT INTO claims (payment, effect, claimed_at) VALUES ($1, $2, $3)
+                   ON CONFLICT DO NOTHING RETURNING true""",
+                event.payment,
+                event.effect,
+                self.now(),
+            )
+            is not None
+        )
+
+    async def take_effect(self, connection: Connection, event: Event) -> Outcome:
+        """What *event* does to the top-up it is about, which is locked from here to the commit."""
+        top_up = await self.find_top_up(connection, event)
+        if top_up is None:
+            raise Disagreement("unknown reference", "a top-up of this service", event.reference)
+        correlate(top_up.correlation)
+        if event.kind == "captured":
+            await self.credit(connection, event, top_up)
+        elif event.kind == "failed":
+            self.refuse_stranger(event, top_up)
+        else:
+            raise Disagreement(event.kind, "no money going back", f"{event.amount_minor} {event.effect}", top_up.top_up)
+        return await self.advance(connection, event, top_up)
+
+    async def find_top_up(self, connection: Connection, event: Event) -> TopUp | None:
+        """By our own reference, which is known before the provider has told us its payment's id."""
+        return await topups.lock(connection, event.reference)
+
+    async def credit(self, connection: Connection, event: Event, top_up: TopUp) -> None:
+        """Money was taken: post it. Whatever the state says: the claim decides about money."""
+        amount = self.amount_of(event, top_up)
+        await self.ledger.credit(connection, top_up.account, event.payment, amount, top_up, self.now())
+        if top_up.payment is None:
+            await topups.name_payment(connection, top_up.top_up, event.payment)
+        elif top_up.payment != event.payment:
+            second = Disagreement("second payment", top_up.payment, event.payment, top_up.top_up)
+            await discrepancies.record(connection, second, event.payment, top_up.account, self.now())
+
+    def amount_of(self, event: Event, top_up: TopUp) -> Money:
+        """What to credit: what was captured, provided that everything is as it was stored."""
+        found = self.mismatch(event, top_up)
+        if found:
+            raise Disagreement(found.field, found.expected, found.found, top_up.top_up)
+        return event.money
+
+    def refuse_stranger(self, event: Event, top_up: TopUp) -> None:
+        """A failure moves no money, so its amount does not matter; whose payment it was does."""
+        found = self.mismatch(event, top_up)
+        if found and found.field != "amount_minor":
+            raise Disagreement(found.field, found.expected, found.found, top_up.top_up)
+
+    def mismatch(self, event: Event, top_up: TopUp) -> Mismatch | None:
+        """The first field in which *event* differs from the stored intent."""
+        for field in self.COMPARED:
+            expected, found = getattr(top_up, field), getattr(event, field)
+            if expected != found:
+                return Mismatch(field, expected, found)
+        return None
+
+    async def advance(self, connection: Connection, event: Event, top_up: TopUp) -> Outcome:
+        """Move the state, and have the customer told if it moved. The states decide whether it does."""
+        state = await self.states.move(connection, top_up, event.kind, event.cause, event.source, self.now())
+        if state is not None:
+            await self.outbox.write(connection, top_up, state, self.now())
+        if event.kind == "captured":
+            return Outcome.CREDITED
+        return Outcome.UNCHANGED if state is None else Outcome.FAILED
+
+    async def dispute(self, event: Event, disagreement: Disagreement) -> Outcome:
+        """Write the disagreement down. The claim was undone with the rest: the payment's true report may yet come."""
+        async with self.database.transaction() as connection:
+            top_up = await self.find_top_up(connection, event)
+            account = top_up.account if top_up else event.account
+            await discrepancies.record(connection, disagreement, event.payment, account, self.now())
+            await self.remember(connection, event, Outcome.DISPUTED)
+        return Outcome.DISPUTED
+
+    async def remember(self, connection: Connection, event: Event, outcome: Outcome) -> None:
+        """Keep the delivery's id for ever. `Refused`, and all undone, if it was seen with other bytes before."""
+        if event.delivery is None:
+            return
+        inserted = await connection.fetchval(
+            """INSERT INTO callbacks (webhook_id, sha256, received_at, payment, outcome)
+               VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING true""",
+            event.delivery,
+            event.digest,
+            self.now(),
+            event.payment,
+            outcome,
+        )
+        if not inserted and event.digest != await connection.fetchval(
+            "SELECT sha256 FROM callbacks WHERE webhook_id = $1", event.delivery
+        ):
+            raise Refused("this id was delivered before, with another body", 400)

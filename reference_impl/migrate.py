@@ -1,0 +1,43 @@
+"""Plain SQL files, applied in order, once each, whoever starts first."""
+
+import hashlib
+from pathlib import Path
+
+import asyncpg
+
+FOLDER = Path(__file__).parent / "migrations"
+
+_BOOKKEEPING = """
+CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL)
+"""
+_LOCK = 7_021_001
+"""Any number that nobody else takes: services that start together migrate one after another."""
+
+
+async def migrate(url: str, folder: Path = FOLDER) -> list[str]:
+    """Bring the database up to date in one transaction; returns what was applied. Raises if history was rewritten."""
+    files = _read(folder)
+    connection = await asyncpg.connect(url, timeout=3)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            await connection.execute(_BOOKKEEPING)
+            done = {row["name"]: row["sha256"] for row in await connection.fetch("SELECT name, sha256 FROM migrations")}
+            return [name for name, sql in files if await _apply(connection, name, sql, done.get(name))]
+    finally:
+        await connection.close()
+
+
+def _read(folder: Path) -> list[tuple[str, str]]:
+    return [(file.name, file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.sql"))]
+
+
+async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", name: str, sql: str, applied: str | None) -> bool:
+    digest = hashlib.sha256(sql.encode()).hexdigest()
+    if applied == digest:
+        return False
+    if applied is not None:
+        raise RuntimeError(f"{name} has changed since it was applied. Undo that, and add a new file instead.")
+    await connection.execute(sql)
+    await connection.execute("INSERT INTO migrations VALUES ($1, $2, now())", name, digest)
+    return True

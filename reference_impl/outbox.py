@@ -1,0 +1,88 @@
+"""Telling customers. Written in the effect's transaction, sent later, apart: it can fail without touching a credit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import httpx
+import structlog
+
+from reference_impl import topups
+from reference_impl.database import Connection, Database
+from reference_impl.logs import correlate, current_correlation
+from reference_impl.states import State
+from reference_impl.statuses import status_of
+from reference_impl.topups import TopUp
+
+log = structlog.get_logger()
+
+_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One thing to tell one customer."""
+
+    notification: int
+    top_up: TopUp
+    status: str
+
+
+class Outbox:
+    """Each notification is sent at most once: it is marked before it is sent, and never sent again."""
+
+    def __init__(self, database: Database, http: httpx.AsyncClient, url: str, now: Callable[[], datetime]) -> None:
+        self.database = database
+        self.http = http
+        self.url = url
+        self.now = now
+
+    async def write(self, connection: Connection, top_up: TopUp, state: State, at: datetime) -> None:
+        """Have the customer told the word for *state*, if and when the caller's transaction commits."""
+        await connection.execute(
+            "INSERT INTO outbox (top_up, status, written_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            top_up.top_up,
+            status_of(state),
+            at,
+        )
+
+    async def flush(self) -> int:
+        """Send what waits; returns how many were tried. A plain SELECT, and no more, when nothing does."""
+        async with self.database.connection() as connection:
+            waiting = await connection.fetch(
+                "SELECT notification FROM outbox WHERE sent_at IS NULL ORDER BY notification LIMIT $1", _BATCH
+            )
+        for row in waiting:
+            notification = await self.take(row["notification"])
+            if notification is not None:
+                await self.send(notification)
+        return len(waiting)
+
+    async def take(self, notification: int) -> Notification | None:
+        """Mark it as sent; None when somebody else was faster."""
+        async with self.database.connection() as connection:
+            row = await connection.fetchrow(
+                """UPDATE outbox SET sent_at = $2 WHERE notification = $1 AND sent_at IS NULL
+                   RETURNING top_up, status""",
+                notification,
+                self.now(),
+            )
+            top_up = await topups.find(connection, row["top_up"]) if row else None
+        return Notification(notification, top_up, row["status"]) if row and top_up else None
+
+    async def send(self, notification: Notification) -> None:
+        """Tell the customer. Failing is noted and is the end of it: a late word is worse than the status page."""
+        top_up = notification.top_up
+        correlate(top_up.correlation)
+        log.info("notification", top_up=top_up.top_up, status=notification.status, amount=str(top_up.money))
+        if not self.url:
+            return
+        try:
+            answer = await self.http.post(
+                self.url,
+                json={"customer": top_up.customer, "top_up": top_up.top_up, "status": notification.status},
+                headers={"X-Correlation-Id": current_correlation()},
+            )
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            log.warning("notification not delivered", top_up=top_up.top_up, error=type(error).__name__)

@@ -1,0 +1,28 @@
+"""The classes that the service is made of, by the name of what they decide."""
+
+from dataclasses import dataclass
+
+from reference_impl.callbacks import CallbackIntake
+from reference_impl.initiation import Initiation
+from reference_impl.keys import IdempotencyKeys
+from reference_impl.ledger import Ledger
+from reference_impl.outbox import Outbox
+from reference_impl.provider import ProviderClient
+from reference_impl.reconciler import Reconciler
+from reference_impl.states import States
+from reference_impl.verifier import Verifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """One class for each concern. `dataclasses.replace` one, and the same service runs with another decision."""
+
+    initiation: type[Initiation] = Initiation
+    callbacks: type[CallbackIntake] = CallbackIntake
+    verifier: type[Verifier] = Verifier
+    states: type[States] = States
+    ledger: type[Ledger] = Ledger
+    provider: type[ProviderClient] = ProviderClient
+    reconciler: type[Reconciler] = Reconciler
+    keys: type[IdempotencyKeys] = IdempotencyKeys
+    outbox: type[Outbox] = Outbox

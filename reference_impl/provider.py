@@ -1,0 +1,239 @@
+"""Talking to the payment provider: one key for each top-up, a bound on everything, and no guess about silence."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from random import Random
+from typing import Any, ClassVar, TypeVar
+
+import httpx
+import stamina
+import structlog
+
+from reference_impl.logs import current_correlation
+from reference_impl.topups import TopUp
+
+log = structlog.get_logger()
+
+
+class OutcomeUnknown(Exception):
+    """Nobody knows whether the provider did it. Resolved by asking again under the same key, never by a new one."""
+
+
+class NotReached(OutcomeUnknown):
+    """The provider never saw this attempt. Known not to be done, and worth trying again."""
+
+
+class NoAnswer(OutcomeUnknown):
+    """The attempt went out, and nothing that can be understood came back in time."""
+
+
+class ServerError(OutcomeUnknown):
+    """The provider says that something went wrong on its side, not when."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the provider answered {status}")
+        self.status = status
+
+
+class Declined(Exception):
+    """The provider will not take this payment: final."""
+
+
+class ProviderRefused(Exception):
+    """The provider will not have such a request from us: our fault, and not done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """A payment as the provider tells it."""
+
+    id: str
+    reference: str
+    state: str
+    amount_minor: int
+    captured_minor: int
+    currency: str
+    account: str
+    merchant: str
+    environment: str
+
+
+class Fate(StrEnum):
+    """What a status says about the request it answers."""
+
+    DONE = "done"
+    DECLINED = "declined"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+T = TypeVar("T")
+
+
+class ProviderClient:
+    """The provider's API. Every method ends in an answer that is certain, or raises `OutcomeUnknown`."""
+
+    FATES: ClassVar[Mapping[int, Fate]] = {
+        200: Fate.DONE,
+        201: Fate.DONE,
+        402: Fate.DECLINED,
+        408: Fate.UNKNOWN,  # it gave up on us, having read who knows how much
+        409: Fate.UNKNOWN,  # an earlier attempt under this key is still running
+        425: Fate.UNKNOWN,
+        429: Fate.UNKNOWN,
+    }
+    """Where the first digit does not say it all; `classify` knows the rest."""
+
+    PAUSE_S = 0.05
+    PAUSE_MAX_S = 1.0
+
+    def __init__(self, http: httpx.AsyncClient, timeout_s: float, attempts: int, random: Random) -> None:
+        self.http = http
+        self.timeout_s = timeout_s
+        self.attempts = attempts
+        self.random = random
+
+    async def create(self, top_up: TopUp) -> Payment:
+        """Have the provider take the money, or find that it has: however often this is called, once.
+
+        An answer that says no does not undo the doubt about an attempt before it: that one may have charged.
+        """
+        doubts: list[OutcomeUnknown] = []
+
+        async def attempt(number: int) -> Payment:
+            try:
+                return await self._create_once(top_up, number)
+            except NotReached:
+                raise
+            except OutcomeUnknown as doubt:
+                doubts.append(doubt)
+                raise
+            except (Declined, ProviderRefused) as no:
+                if doubts:
+                    raise doubts[-1] from no
+                raise
+
+        return await self._until_certain(attempt)
+
+    async def payments_for(self, reference: str) -> list[Payment]:
+        """Every payment the provider knows for one of our top-ups, oldest first."""
+
+        async def attempt(_number: int) -> list[Payment]:
+            request = self.http.build_request("GET", "/v1/payments", params={"reference": reference})
+            return _payments(await self._send(request))
+
+        return await self._until_certain(attempt)
+
+    def idempotency_key(self, top_up: TopUp, attempt: int) -> str:
+        """Derived from the top-up alone: every attempt, also after a restart, is the same request to the provider."""
+        return f"top-up-{top_up.top_up}"
+
+    def next_attempt(self, attempt: int) -> float | None:
+        """How long to wait after the *attempt*-th failed, or None: enough. The one place that ends the retries."""
+        if attempt >= self.attempts:
+            return None
+        return min(self.PAUSE_S * 2.0 ** (attempt - 1), self.PAUSE_MAX_S) * self.random.uniform(0.5, 1.0)
+
+    def on_timeout(self, top_up: TopUp) -> Payment:
+        """Silence is not a no: the money may have been taken."""
+        raise OutcomeUnknown(f"no answer about {top_up.top_up}")
+
+    def on_server_error(self, top_up: TopUp, status: int) -> Payment:
+        """Neither is an error on their side."""
+        raise OutcomeUnknown(f"{status} about {top_up.top_up}")
+
+    def classify(self, status: int) -> Fate:
+        """What became of a request that was answered with *status*."""
+        if status in self.FATES:
+            return self.FATES[status]
+        return Fate.REFUSED if 400 <= status < 500 else Fate.UNKNOWN
+
+    async def _create_once(self, top_up: TopUp, attempt: int) -> Payment:
+        key = self.idempotency_key(top_up, attempt)
+        request = self.http.build_request(
+            "POST", "/v1/payments", json=_intent(top_up), headers={"Idempotency-Key": key}
+        )
+        try:
+            return _payment(await self._send(request))
+        except NoAnswer:
+            return self.on_timeout(top_up)
+        except ServerError as error:
+            return self.on_server_error(top_up, error.status)
+
+    async def _until_certain(self, attempt: Callable[[int], Awaitable[T]]) -> T:
+        number = 0
+
+        def again(error: Exception) -> float | bool:
+            pause = self.next_attempt(number) if isinstance(error, OutcomeUnknown) else None
+            return False if pause is None else pause
+
+        # No bounds for stamina: next_attempt is the bound.
+        async for trial in stamina.retry_context(on=again, attempts=None, timeout=None):
+            with trial:
+                number = trial.num
+                return await attempt(number)
+        raise AssertionError("stamina ends by returning or raising")
+
+    async def _send(self, request: httpx.Request) -> object:
+        """The JSON of a success; everything else is raised."""
+        request.headers["X-Correlation-Id"] = current_correlation()
+        try:
+            # httpx bounds each read, and a trickle is many reads; this bounds the whole.
+            async with asyncio.timeout(self.timeout_s):
+                response = await self.http.send(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise NotReached(f"the provider was not reached: {type(error).__name__}") from error
+        except (httpx.RequestError, TimeoutError) as error:
+            raise NoAnswer(f"the provider did not answer: {type(error).__name__}") from error
+        log.info("provider answered", method=request.method, status=response.status_code)
+        return self._judged(response)
+
+    def _judged(self, response: httpx.Response) -> object:
+        status = response.status_code
+        match self.classify(status):
+            case Fate.DONE:
+                return _json(response)
+            case Fate.DECLINED:
+                raise Declined("the provider declined the payment")
+            case Fate.REFUSED:
+                raise ProviderRefused(f"the provider refused the request: {status}")
+            case Fate.UNKNOWN:
+                raise ServerError(status) if status >= 500 else OutcomeUnknown(f"the provider answered {status}")
+
+
+def _intent(top_up: TopUp) -> dict[str, Any]:
+    return {
+        "reference": top_up.top_up,
+        "amount_minor": top_up.amount_minor,
+        "currency": top_up.currency,
+        "account": top_up.account,
+        "merchant": top_up.merchant,
+        "method": top_up.method,
+    }
+
+
+def _json(response: httpx.Response) -> object:
+    try:
+        document: object = response.json()
+    except (ValueError, RecursionError) as error:
+        raise NoAnswer("the provider's answer is not JSON") from error
+    return document
+
+
+def _payments(document: object) -> list[Payment]:
+    if not isinstance(document, dict) or not isinstance(document.get("payments"), list):
+        raise NoAnswer("the provider's answer is not a list of payments")
+    return [_payment(item) for item in document["payments"]]
+
+
+def _payment(document: object) -> Payment:
+    """A payment, if *document* has all of its fields in their types: half an answer is none."""
+    if not isinstance(document, dict):
+        raise NoAnswer("the provider's answer is not a payment")
+    values: dict[str, Any] = {field.name: document.get(field.name) for field in fields(Payment)}
+    for field in fields(Payment):
+        if type(values[field.name]) is not field.type:
+            raise NoAnswer(f"the provider's payment has no usable {field.name}")
+    return Payment(**values)

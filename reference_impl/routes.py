@@ -1,0 +1,189 @@
+"""The HTTP face for customers and operators: translation only."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, TypeAlias
+
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from reference_impl import accounts, discrepancies, initiation, topups
+from reference_impl.accounts import Account
+from reference_impl.answers import Answer, Problem, problem, unavailable
+from reference_impl.database import DATABASE_ERRORS
+from reference_impl.money import Money
+from reference_impl.service import Service
+
+_ID = r"^[A-Za-z0-9_.-]{1,64}$"
+AMOUNT_MAX = 10**12
+
+Currency: TypeAlias = Literal["EUR", "USD", "JPY", "KWD"]
+
+
+class AccountBody(BaseModel):
+    """Open an account."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    account: str = Field(pattern=_ID)
+    currency: Currency
+
+
+class TopUpBody(BaseModel):
+    """Top it up."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    account: str = Field(pattern=_ID)
+    amount_minor: int = Field(gt=0, le=AMOUNT_MAX)
+    currency: Currency
+    method: Literal["card", "redirect", "bad-card"]
+
+
+def service_of(request: Request) -> Service:
+    """The running service."""
+    service: Service = request.app.state.service
+    return service
+
+
+def customer_of(x_customer: Annotated[str | None, Header(max_length=64, pattern=_ID)] = None) -> str:
+    """Who asks. The one place that says so, and where keys of principals will be looked at."""
+    if x_customer is None:
+        raise Problem(401, "unauthenticated", "Say who you are in X-Customer.", at="X-Customer")
+    return x_customer
+
+
+ServiceOf: TypeAlias = Annotated[Service, Depends(service_of)]
+Customer: TypeAlias = Annotated[str, Depends(customer_of)]
+Key: TypeAlias = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=128, pattern=r"^[!-~]+$")]
+
+router = APIRouter()
+
+
+@router.post("/v1/accounts")
+async def open_account(body: AccountBody, customer: Customer, service: ServiceOf) -> Response:
+    async with service.database.connection() as connection:
+        opened = await accounts.open_account(connection, customer, body.account, body.currency, service.now())
+    account = await owned(service, customer, body.account)
+    if account.currency != body.currency:
+        raise Problem(409, "other_currency", f"This account is in {account.currency}.", at="currency")
+    return respond(Answer(201 if opened else 200, asdict(account)))
+
+
+@router.post("/v1/top-ups")
+async def top_up(body: TopUpBody, key: Key, customer: Customer, service: ServiceOf) -> Response:
+    account = await owned(service, customer, body.account)
+    if account.currency != body.currency:
+        raise Problem(400, "other_currency", f"This account is in {account.currency}.", at="currency")
+    request = initiation.Request(
+        account=body.account, amount=Money(body.amount_minor, body.currency), method=body.method
+    )
+    return respond(await service.initiation.start(customer, key, request))
+
+
+@router.get("/v1/top-ups/{top_up_id}")
+async def status(top_up_id: str, customer: Customer, service: ServiceOf) -> Response:
+    return respond(Answer(200, initiation.view(await owned_top_up(service, customer, top_up_id))))
+
+
+@router.get("/v1/top-ups/{top_up_id}/timeline")
+async def timeline(top_up_id: str, customer: Customer, service: ServiceOf) -> Response:
+    await owned_top_up(service, customer, top_up_id)
+    async with service.database.connection() as connection:
+        rows = await connection.fetch(
+            """SELECT from_state AS "from", to_state AS "to", at, cause, payload FROM transitions
+               WHERE top_up = $1 ORDER BY transition""",
+            top_up_id,
+        )
+    return respond(Answer(200, {"transitions": [shown(dict(row)) for row in rows]}))
+
+
+@router.get("/v1/accounts/{account_id}/balance")
+async def balance(account_id: str, customer: Customer, service: ServiceOf) -> Response:
+    return respond(Answer(200, asdict(await owned(service, customer, account_id))))
+
+
+@router.get("/v1/accounts/{account_id}/entries")
+async def entries(account_id: str, customer: Customer, service: ServiceOf) -> Response:
+    account = await owned(service, customer, account_id)
+    legs = await service.ledger.entries(account.account)
+    return respond(Answer(200, {"entries": [shown(asdict(leg)) for leg in legs]}))
+
+
+@router.get("/v1/discrepancies")
+async def differences(
+    customer: Customer, service: ServiceOf, account: Annotated[str | None, Query(pattern=_ID)] = None
+) -> Response:
+    if account is not None:
+        await owned(service, customer, account)
+    async with service.database.connection() as connection:
+        found = await discrepancies.listed(connection, customer, account)
+    return respond(Answer(200, {"discrepancies": [shown(asdict(item)) for item in found]}))
+
+
+@router.post("/admin/reconcile")
+async def reconcile(service: ServiceOf) -> Response:
+    return respond(Answer(200, asdict(await service.reconciler.run())))
+
+
+async def owned(service: Service, customer: str, account: str) -> Account:
+    """The customer's account; 404 if it is nobody's or somebody else's, which looks the same."""
+    async with service.database.connection() as connection:
+        found = await accounts.find(connection, customer, account) if storable(account) else None
+    if found is None:
+        raise Problem(404, "no_such_account", "You have no account of that name.", at="account")
+    return found
+
+
+async def owned_top_up(service: Service, customer: str, top_up_id: str) -> topups.TopUp:
+    """The customer's top-up; 404 if it is nobody's or somebody else's, which looks the same."""
+    async with service.database.connection() as connection:
+        found = await topups.find(connection, top_up_id) if storable(top_up_id) else None
+    if found is None or found.customer != customer:
+        raise Problem(404, "no_such_top_up", "You have no top-up of that name.", at="top_up")
+    return found
+
+
+def storable(name: str) -> bool:
+    """PostgreSQL has no text with NUL in it; asking for one would be an error, where "no" is the answer."""
+    return "\0" not in name
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as JSON: times in ISO 8601."""
+    return {name: value.isoformat() if name == "at" else value for name, value in row.items()}
+
+
+def respond(answer: Answer) -> Response:
+    """An answer as HTTP."""
+    if answer.body is None:
+        return Response(status_code=answer.status, headers=dict(answer.headers))
+    return JSONResponse(dict(answer.body), status_code=answer.status, headers=dict(answer.headers))
+
+
+async def on_problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return respond(error.answer)
+
+
+async def on_invalid(_request: Request, error: Exception) -> Response:
+    """Name the first field that is wrong, and what would be right. Never the value: it may be a secret misplaced."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"][1:]) or "body"
+    return respond(Answer(400, problem("invalid", first["msg"], field)))
+
+
+async def on_unavailable(_request: Request, _error: Exception) -> Response:
+    return respond(unavailable())
+
+
+def face() -> FastAPI:
+    """The routes above, as an application of their own. Whoever mounts it sets `state.service`."""
+    api = FastAPI(title="Top-ups", docs_url=None, redoc_url=None)
+    api.include_router(router)
+    api.add_exception_handler(Problem, on_problem)
+    api.add_exception_handler(RequestValidationError, on_invalid)
+    for kind in DATABASE_ERRORS:
+        api.add_exception_handler(kind, on_unavailable)
+    return api

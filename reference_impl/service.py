@@ -1,0 +1,118 @@
+"""The parts, wired. The one place that knows which part needs which."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+
+import httpx
+import structlog
+
+from reference_impl.callbacks import CallbackIntake
+from reference_impl.database import Database
+from reference_impl.initiation import Initiation
+from reference_impl.ledger import Ledger
+from reference_impl.outbox import Outbox
+from reference_impl.parts import Parts
+from reference_impl.reconciler import Reconciler
+from reference_impl.settings import Settings
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What comes from outside of the program, and can be another in a test."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    random: Random = Random()  # noqa: RUF009 - jitter, not a secret; shared on purpose
+    transport: httpx.AsyncBaseTransport | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A running service: what the routes call."""
+
+    database: Database
+    initiation: Initiation
+    callbacks: CallbackIntake
+    ledger: Ledger
+    reconciler: Reconciler
+    outbox: Outbox
+    now: Callable[[], datetime]
+
+
+@asynccontextmanager
+async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterator[Service]:
+    """A service with its connections and background loops; all of them end with the block."""
+    async with AsyncExitStack() as stack:
+        # First what can be wrong without anybody's help: a service without a secret must not get as far as a database.
+        verifier = parts.verifier(settings.callback_secret.get_secret_value())
+        provider_http = await stack.enter_async_context(_provider_http(settings, world))
+        notify_http = await stack.enter_async_context(
+            httpx.AsyncClient(timeout=settings.provider_timeout_s, trust_env=False)
+        )
+        database = await stack.enter_async_context(Database.at(settings.database_url))
+        states, ledger = parts.states(), parts.ledger(database)
+        outbox = parts.outbox(database, notify_http, settings.notify_url, world.now)
+        provider = parts.provider(provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random)
+        initiation = parts.initiation(
+            database,
+            parts.keys(database, settings.key_lease_s, world.now),
+            states,
+            provider,
+            outbox,
+            world.now,
+            merchant=settings.merchant,
+            environment=settings.environment,
+        )
+        callbacks = parts.callbacks(database, verifier, states, ledger, outbox, world.now)
+        reconciler = parts.reconciler(database, provider, initiation, callbacks, world.now)
+        async with (
+            _repeating(settings.outbox_every_s, outbox.flush),
+            _repeating(settings.reconcile_every_s, reconciler.run),
+        ):
+            yield Service(
+                database=database,
+                initiation=initiation,
+                callbacks=callbacks,
+                ledger=ledger,
+                reconciler=reconciler,
+                outbox=outbox,
+                now=world.now,
+            )
+
+
+def _provider_http(settings: Settings, world: World) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=settings.provider_url,
+        headers={"Authorization": f"Bearer {settings.provider_api_key.get_secret_value()}"},
+        timeout=settings.provider_timeout_s,
+        limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
+        transport=world.transport,
+        trust_env=False,
+    )
+
+
+@asynccontextmanager
+async def _repeating(every_s: float, work: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """Do *work* again and again beside the block; never, if *every_s* is 0."""
+
+    async def loop() -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await work()
+            except Exception as error:
+                # Whatever it was, the next round may go well; a loop that ended would be missed by nobody.
+                log.error("background work interrupted", error=type(error).__name__, exc_info=error)
+
+    task = asyncio.create_task(loop()) if every_s else None
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

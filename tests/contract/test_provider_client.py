@@ -1,0 +1,296 @@
+"""The provider client, against every way in which the provider can answer or fail to."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+import respx
+
+from reference_impl.logs import correlate
+from reference_impl.provider import (
+    Declined,
+    Fate,
+    NotReached,
+    OutcomeUnknown,
+    Payment,
+    ProviderClient,
+    ProviderRefused,
+)
+from reference_impl.topups import TopUp
+
+T = TypeVar("T")
+
+URL = "http://provider.test"
+ATTEMPTS = 3
+TOP_UP = TopUp(
+    top_up="tu_1",
+    customer="ann",
+    account="acc",
+    amount_minor=1000,
+    currency="EUR",
+    method="card",
+    merchant="shop",
+    environment="test",
+    state="Initiated",
+    payment=None,
+    correlation="cor_of_the_test",
+    created_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+PAYMENT: dict[str, Any] = {
+    "id": "pay_1",
+    "reference": "tu_1",
+    "state": "captured",
+    "amount_minor": 1000,
+    "captured_minor": 1000,
+    "refunded_minor": 0,
+    "currency": "EUR",
+    "account": "acc",
+    "merchant": "shop",
+    "environment": "test",
+    "method": "card",
+    "attempt": 1,
+    "created_at": "2026-01-01T00:00:00Z",
+}
+
+
+class Impatient(ProviderClient):
+    """The client, with no pause worth waiting for."""
+
+    PAUSE_S = 0.0001
+
+
+def create(timeout_s: float = 1.0) -> Payment:
+    return asyncio.run(_with_client(lambda client: client.create(TOP_UP), timeout_s))
+
+
+def query(timeout_s: float = 1.0) -> list[Payment]:
+    return asyncio.run(_with_client(lambda client: client.payments_for("tu_1"), timeout_s))
+
+
+async def _with_client(ask: Callable[[ProviderClient], Awaitable[T]], timeout_s: float) -> T:
+    correlate(TOP_UP.correlation)
+    async with httpx.AsyncClient(base_url=URL, headers={"Authorization": "Bearer sk"}) as http:
+        return await ask(Impatient(http, timeout_s, ATTEMPTS, Random(7)))
+
+
+def keys(route: respx.Route) -> list[str]:
+    return [call.request.headers["Idempotency-Key"] for call in route.calls]
+
+
+@respx.mock(base_url=URL)
+def test_a_payment_is_asked_for_as_the_contract_says(respx_mock: respx.MockRouter) -> None:
+    """The stored intent, our key, who we are and the correlation id."""
+    route = respx_mock.post("/v1/payments").respond(201, json=PAYMENT)
+    assert create() == Payment(
+        id="pay_1",
+        reference="tu_1",
+        state="captured",
+        amount_minor=1000,
+        captured_minor=1000,
+        currency="EUR",
+        account="acc",
+        merchant="shop",
+        environment="test",
+    )
+    request = route.calls.last.request
+    assert json.loads(request.content) == {
+        "reference": "tu_1",
+        "amount_minor": 1000,
+        "currency": "EUR",
+        "account": "acc",
+        "merchant": "shop",
+        "method": "card",
+    }
+    assert request.headers["Authorization"] == "Bearer sk"
+    assert request.headers["X-Correlation-Id"] == "cor_of_the_test"
+    assert keys(route) == ["top-up-tu_1"]
+
+
+UNKNOWN = [300, 302, 408, 409, 425, 429, 500, 501, 502, 503, 504, 599, 204]
+
+
+@pytest.mark.parametrize("status", UNKNOWN)
+@respx.mock(base_url=URL)
+def test_an_answer_that_decides_nothing_is_asked_again_under_one_key(respx_mock: respx.MockRouter, status: int) -> None:
+    """A bounded number of times; then the outcome is unknown."""
+    route = respx_mock.post("/v1/payments").respond(status)
+    with pytest.raises(OutcomeUnknown):
+        create()
+    assert keys(route) == ["top-up-tu_1"] * ATTEMPTS
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 413, 415, 422, 451])
+@respx.mock(base_url=URL)
+def test_a_refusal_is_final(respx_mock: respx.MockRouter, status: int) -> None:
+    """Asking the same again would change nothing."""
+    route = respx_mock.post("/v1/payments").respond(status)
+    with pytest.raises(ProviderRefused, match=str(status)):
+        create()
+    assert len(route.calls) == 1
+
+
+@respx.mock(base_url=URL)
+def test_a_decline_is_final(respx_mock: respx.MockRouter) -> None:
+    """402 is the provider's no to the customer, not to us."""
+    route = respx_mock.post("/v1/payments").respond(402)
+    with pytest.raises(Declined):
+        create()
+    assert len(route.calls) == 1
+
+
+SILENCE = [
+    httpx.ReadTimeout,
+    httpx.WriteTimeout,
+    httpx.ReadError,
+    httpx.WriteError,
+    httpx.CloseError,
+    httpx.RemoteProtocolError,
+    httpx.LocalProtocolError,
+    httpx.DecodingError,
+]
+
+
+@pytest.mark.parametrize("error", SILENCE)
+@respx.mock(base_url=URL)
+def test_silence_is_no_decline(respx_mock: respx.MockRouter, error: type[Exception]) -> None:
+    """Whatever became of the connection, the money may have been taken."""
+    route = respx_mock.post("/v1/payments").mock(side_effect=error)
+    with pytest.raises(OutcomeUnknown) as unknown:
+        create()
+    assert not isinstance(unknown.value, NotReached)
+    assert keys(route) == ["top-up-tu_1"] * ATTEMPTS
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
+@respx.mock(base_url=URL)
+def test_a_provider_that_is_not_reached_is_known_not_to_have_done_it(
+    respx_mock: respx.MockRouter, error: type[Exception]
+) -> None:
+    """Tried again all the same, and no oftener."""
+    route = respx_mock.post("/v1/payments").mock(side_effect=error)
+    with pytest.raises(NotReached):
+        create()
+    assert len(route.calls) == ATTEMPTS
+
+
+GARBAGE = [
+    b"",
+    b"<html>",
+    b"\xff\xfe",
+    b"null",
+    b"[]",
+    b"{}",
+    b"[" * 100_000,
+    *(json.dumps(PAYMENT | change).encode() for change in ({"id": None}, {"amount_minor": "1000"}, {"state": True})),
+    *(json.dumps({**PAYMENT, "captured_minor": value}).encode() for value in (1.5, True, None)),
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
+@respx.mock(base_url=URL)
+def test_a_success_that_cannot_be_read_is_none(respx_mock: respx.MockRouter, garbage: bytes) -> None:
+    """Something was done, nobody knows what: asked again under the same key."""
+    route = respx_mock.post("/v1/payments").respond(201, content=garbage)
+    with pytest.raises(OutcomeUnknown):
+        create()
+    assert keys(route) == ["top-up-tu_1"] * ATTEMPTS
+
+
+@respx.mock(base_url=URL, assert_all_called=False)  # a call that is cancelled is not counted as one
+def test_an_attempt_that_does_not_end_is_ended(respx_mock: respx.MockRouter) -> None:
+    """The bound is on the attempt as a whole, not on each read of it."""
+    seen: list[str] = []
+
+    async def for_ever(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["Idempotency-Key"])
+        return await asyncio.Future[httpx.Response]()
+
+    respx_mock.post("/v1/payments").mock(side_effect=for_ever)
+    with pytest.raises(OutcomeUnknown):
+        create(timeout_s=0.01)
+    assert seen == ["top-up-tu_1"] * ATTEMPTS
+
+
+@pytest.mark.parametrize("first", [httpx.Response(500), httpx.ReadTimeout, httpx.Response(201, content=b"?")])
+@respx.mock(base_url=URL)
+def test_the_answer_to_a_repetition_counts(respx_mock: respx.MockRouter, first: Any) -> None:
+    """That is what the key is for."""
+    route = respx_mock.post("/v1/payments").mock(side_effect=[first, httpx.Response(200, json=PAYMENT)])
+    assert create().id == "pay_1"
+    assert len(set(keys(route))) == 1
+
+
+@pytest.mark.parametrize("no", [400, 402])
+@respx.mock(base_url=URL)
+def test_a_no_does_not_undo_the_doubt_before_it(respx_mock: respx.MockRouter, no: int) -> None:
+    """The attempt that timed out may have charged, whatever the next one is told."""
+    route = respx_mock.post("/v1/payments").mock(side_effect=[httpx.ReadTimeout, *[httpx.Response(no)] * 5])
+    with pytest.raises(OutcomeUnknown):
+        create()
+    assert len(route.calls) == ATTEMPTS
+
+
+@pytest.mark.parametrize("no", [(400, ProviderRefused), (402, Declined)])
+@respx.mock(base_url=URL)
+def test_a_no_after_an_attempt_that_never_arrived_is_a_no(
+    respx_mock: respx.MockRouter, no: tuple[int, type[Exception]]
+) -> None:
+    """There was nothing to be in doubt about."""
+    respx_mock.post("/v1/payments").mock(side_effect=[httpx.ConnectError, httpx.Response(no[0])])
+    with pytest.raises(no[1]):
+        create()
+
+
+@respx.mock(base_url=URL)
+def test_the_payments_of_a_top_up_are_listed(respx_mock: respx.MockRouter) -> None:
+    """By our reference, all of them."""
+    route = respx_mock.get("/v1/payments", params={"reference": "tu_1"}).respond(
+        200, json={"payments": [PAYMENT, PAYMENT | {"id": "pay_2"}]}
+    )
+    assert [payment.id for payment in query()] == ["pay_1", "pay_2"]
+    assert route.calls.last.request.headers["X-Correlation-Id"] == "cor_of_the_test"
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(500), httpx.ReadTimeout, httpx.ConnectError, httpx.Response(200)])
+@respx.mock(base_url=URL)
+def test_a_query_without_an_answer_is_not_an_empty_list(respx_mock: respx.MockRouter, answer: Any) -> None:
+    """Not knowing of a payment and there being none are different things."""
+    route = respx_mock.get("/v1/payments").mock(side_effect=[answer] * ATTEMPTS)
+    with pytest.raises(OutcomeUnknown):
+        query()
+    assert len(route.calls) == ATTEMPTS
+
+
+@pytest.mark.parametrize("garbage", [{"payments": {}}, {"payments": [{}]}, [], {}])
+@respx.mock(base_url=URL)
+def test_half_a_list_is_none(respx_mock: respx.MockRouter, garbage: Any) -> None:
+    """One payment that cannot be read makes the whole answer one that cannot."""
+    respx_mock.get("/v1/payments").respond(200, json=garbage)
+    with pytest.raises(OutcomeUnknown):
+        query()
+
+
+def test_every_status_has_a_fate() -> None:
+    """Only an explicit success is one, and no status of the server's own trouble is a no."""
+    client = Impatient(httpx.AsyncClient(), 1, ATTEMPTS, Random(7))
+    fates = {status: client.classify(status) for status in range(100, 600)}
+    assert {status for status, fate in fates.items() if fate is Fate.DONE} == {200, 201}
+    assert all(400 <= status < 500 for status, fate in fates.items() if fate in (Fate.REFUSED, Fate.DECLINED))
+
+
+def test_the_pauses_grow_jitter_and_end() -> None:
+    """Bounded in length and in number, and the same for the same seed."""
+    client = ProviderClient(httpx.AsyncClient(), 1, 9, Random(7))
+    twin = ProviderClient(httpx.AsyncClient(), 1, 9, Random(7))
+    pauses = [client.next_attempt(number) for number in range(1, 9)]
+    assert pauses == [twin.next_attempt(number) for number in range(1, 9)]
+    for number, pause in enumerate(pauses):
+        full = min(0.05 * 2**number, 1.0)
+        assert pause is not None
+        assert full / 2 <= pause <= full
+    assert client.next_attempt(9) is None
