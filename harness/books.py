@@ -126,36 +126,17 @@ def top_up_of(history: History) -> dict[str, str]:
 
 
 def story(history: History, payment: str | None, *also: Event) -> tuple[Event, ...]:
-    """What happened to one payment, across all actors, in order of time."""
-    reference = top_up_of(history).get(payment or "")
-    asked = _operations_about(history, reference, payment)
-    events = [
-        event
-        for event in history
-        if (
-            payment
-            and event.get("payment") == payment
-            and event.get("snapshot", FINAL) == FINAL
-            and event.get("own", True)
-        )
-        or (reference and event.get("top_up") == reference)
-        or (event.kind in ("invoked", "answered") and event.get("id") in asked)
-        or event in also
-    ]
-    return tuple(sorted(events, key=lambda event: event.at))
+    """The evidence about one payment: what the provider did with it and said of it, and the events named, in order.
 
-
-def _operations_about(history: History, reference: str | None, payment: str | None) -> set[str]:
-    return {
-        event["id"]
-        for event in history.of("answered")
-        if event["operation"] == "top_up"
-        and ((reference and event.get("top_up") == reference) or (payment and event.get("payment") == payment))
-    }
+    Reports draw it among everything else that happened to the same payment.
+    """
+    did = [event for event in history.of("payment", "delivery") if payment and event["payment"] == payment]
+    return tuple(sorted({id(event): event for event in (*did, *also)}.values(), key=lambda event: event.at))
 
 
 def payment_verdicts(history: History, verdicts: Sequence[Verdict]) -> tuple[PaymentVerdict, ...]:
-    """One word for each payment: exact, doubled, lost, late, phantom, wrong amount, wrong account, regressed, held."""
+    """One word for each payment: exact, doubled, lost, late, phantom, wrong amount, wrong account, charged again,
+    regressed, set aside."""
     found = {
         violation.payment: violation.verdict
         for verdict in verdicts
@@ -170,7 +151,7 @@ def _payment_verdicts(history: History, found: dict[str, str]) -> Iterator[Payme
     aside = held(history)
     audited = bool(history.of("audited"))
     for payment in captured(history):
-        word = found.get(payment.payment) or ("held" if payment.payment in aside else "exact")
+        word = found.get(payment.payment) or ("set aside" if payment.payment in aside else "exact")
         due = payment.captured is not None and payment.captured.at < asked_at(history)
         if word == "exact" and due and payment.payment not in early:
             word = "late"

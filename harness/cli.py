@@ -142,7 +142,7 @@ def mutants(
     order = Order(name="mutants", jobs=jobs, target=REFERENCE, seed=seed, again=again, out=out)
     console = Console()
     result = TrackRecord(chosen)
-    interrupted, progress = _work(order, result.watch(console))
+    interrupted, progress = work(order, result.watch(console))
     result.print(console)
     if write and not names and not interrupted:
         page = REFERENCE.parent.parent / "reports" / "track_record.md"
@@ -172,7 +172,8 @@ def load(
     order = Order(name="load", jobs=jobs, target=target, seed=seed, again=again, out=out, named=False)
 
     def statistics(runs: Sequence[Any]) -> str:
-        return "\n".join(event["summary"] for run in runs for event in run.history.of("load"))
+        said = [event["summary"].partition("Type ") for run in runs for event in run.history.of("load")]
+        return "\n".join(f"{head}{table}" for _, head, table in said)
 
     raise typer.Exit(_carry_out(order, statistics))
 
@@ -237,26 +238,23 @@ def _carry_out(order: Order, remark: Callable[[Sequence[Any]], str] | None = Non
     console = Console()
     console.print(f"seed {order.seed} · {len(order.jobs)} to run", highlight=False)
     with Live(order.name, total=len(order.jobs), console=console) as live:
-        interrupted, progress = _work(order, live)
+        interrupted, progress = work(order, live)
     suite = progress.suite(order)
     for line in progress.remarks:
         console.print(line, highlight=False, markup=False)
     _write_reports(suite)
     if remark:
-        console.print(remark(suite.runs), highlight=False, markup=False)
+        console.print(remark(suite.runs), highlight=False, markup=False, soft_wrap=True)
     print_suite(suite, console, spent=progress.spent)
-    left = len(order.jobs) - len(suite.runs)
-    if left:
+    if suite.left:
         why = "interrupted" if interrupted else "the time budget was spent"
         console.print(
-            f"{why}: {left} of {len(order.jobs)} were not run, so the whole is not more than unknown", highlight=False
+            f"{why}: {suite.left} of {len(order.jobs)} were not run, so the whole is unknown at best", highlight=False
         )
-    if interrupted:
-        return INTERRUPTED
-    return max(EXIT[suite.status], UNKNOWN if left and suite.status is Status.HOLDS else HOLDS)
+    return INTERRUPTED if interrupted else EXIT[suite.status]
 
 
-def _work(order: Order, watcher: Any) -> tuple[bool, Any]:
+def work(order: Order, watcher: Any) -> tuple[bool, Any]:
     """Carry out an order; whether it was interrupted, and what is done."""
     progress = begin(order)
     interrupted = asyncio.run(_until_interrupted(lambda: carry_out_all(order, progress, watcher)))
@@ -305,11 +303,16 @@ def _options(*, seed: int | None = None, target: Path = REFERENCE, mutant: str |
     return "".join(f" {option}" for option in options)
 
 
-def main() -> None:
-    """The entry point: known errors are one helpful line and exit code 2; what is left is a fault of ours, and 70."""
+def load_everything() -> None:
+    """Have every fault, invariant and scenario register itself."""
     load_all(harness.faults)
     load_all(harness.invariants)
     load_all(scenarios, but=("locustfile",))
+
+
+def main() -> None:
+    """The entry point: known errors are one helpful line and exit code 2; what is left is a fault of ours, and 70."""
+    load_everything()
     try:
         app()
     except (UsageError, PlanError, TargetError, LookupError, StackError, ValueError) as error:

@@ -77,7 +77,7 @@ class Join:
 class Wait:
     """Wait until something is true, at most `at_most_s`; then the run goes on, and the history says so.
 
-    `until` is one of `harness.run.CONDITIONS`: `callbacks-settled`, `callback-answered`, `fault-touched`.
+    `until` is one of `harness.runner.CONDITIONS`: `callbacks-attempted`, `fault-touched`, `time-passed`.
     """
 
     until: str

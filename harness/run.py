@@ -59,7 +59,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """All runs of one command. `folder` is where they are written."""
+    """All runs of one command. `folder` is where they are written.
+
+    `left` counts the runs that were asked for and not made: then the whole is unknown at best.
+    """
 
     name: str
     started: datetime
@@ -67,10 +70,12 @@ class Suite:
     runs: tuple[Run, ...]
     folder: Path
     again: str
+    left: int = 0
 
     @property
     def status(self) -> Status:
-        return max((run.status for run in self.runs), default=Status.UNKNOWN)
+        made = max((run.status for run in self.runs), default=Status.UNKNOWN)
+        return max(made, Status.UNKNOWN) if self.left else made
 
 
 def to_json(suite: Suite) -> dict[str, Any]:
@@ -82,6 +87,7 @@ def to_json(suite: Suite) -> dict[str, Any]:
         "started": suite.started.isoformat(),
         "took_s": round(suite.took_s, 3),
         "again": suite.again,
+        "left": suite.left,
         "runs": [_run_to_json(run) for run in suite.runs],
     }
 

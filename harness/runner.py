@@ -108,8 +108,8 @@ class _Execution:
         self._background: dict[str, asyncio.Task[None]] = {}
 
     async def arc(self) -> None:
-        self._phase("set-up")
         self._record_plan()
+        self._phase("set-up")
         await self._auditor.begin()
         try:
             self._phase("disturb")

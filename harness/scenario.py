@@ -71,6 +71,13 @@ class Draft:
         """*count* top-ups, each of a customer of its own, one after another."""
         return [self.top_up(self.account(), method=method) for _ in range(count)]
 
+    def top_ups_at_once(self, count: int) -> None:
+        """*count* top-ups by card, each of a customer of its own, all at the same instant."""
+        accounts = [self.account() for _ in range(count)]
+        with self.together():
+            for account in accounts:
+                self.top_up(account)
+
     def paid(self, currency: str = "EUR") -> str:
         """A top-up as it should be: asked for, paid at the provider's page, and reported."""
         top_up = self.top_up(self.account(currency), method="redirect")

@@ -26,7 +26,7 @@ class Violation:
     """One way in which a promise was broken, and the events that show it, in order.
 
     `payment` names the payment it is about where there is one; `verdict` is that payment's verdict in one word
-    (doubled, lost, late, phantom, wrong amount, wrong account, regressed).
+    (doubled, lost, late, phantom, wrong amount, wrong account, charged again, regressed).
     """
 
     says: str

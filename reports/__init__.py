@@ -17,8 +17,8 @@ from harness.run import Suite
 Renderer: TypeAlias = Callable[[Suite], str]
 
 LATEST = "latest"
-# What may become of a payment without anything being wrong: `held` is money visibly set aside for people to look at.
-HARMLESS = frozenset({"exact", "held"})
+# What may become of a payment without anything being wrong: `set aside` is money visibly kept for people to look at.
+HARMLESS = frozenset({"exact", "set aside"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ def explanation(suite: Suite) -> str:
         if not suite.runs:
             return "Nothing was run, so nothing is shown."
         unknown = [run for run in suite.runs if run.status is Status.UNKNOWN]
+        if not unknown:
+            return f"Nothing was seen to break, but {count(suite.left, 'run')} of those asked for were not made."
         return f"Nothing was seen to break, but {_these(unknown, suite)} could not be judged. Unknown is not a pass."
     payments = _by_word(payment for run in suite.runs for payment in run.payments)
     return f"Every promise that was put to the test held, in {count(len(suite.runs), 'run')}." + (

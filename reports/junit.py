@@ -14,20 +14,27 @@ from reports.words import count
 
 @renderer(file="junit.xml")
 def render(suite: Suite) -> str:
-    """A suite without a run has one test case, an error: nothing was shown."""
+    """Runs that were not made are one test case more, an error: nothing was shown of them."""
     root = ElementTree.Element("testsuites")
     tests = ElementTree.SubElement(root, "testsuite", _suite_attributes(suite))
     for run in suite.runs:
         _add_case(tests, run)
-    if not suite.runs:
+    if _unmade(suite):
         case = ElementTree.SubElement(tests, "testcase", {"classname": "topup-chaos", "name": _legal(suite.name)})
-        _add(case, "error", "unknown", "nothing was run", f"again: {suite.again}")
+        _add(case, "error", "unknown", _unmade(suite), f"again: {suite.again}")
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
+def _unmade(suite: Suite) -> str:
+    """What was asked for and not run, in words; empty when all was."""
+    if suite.left:
+        return f"{count(suite.left, 'run')} left over: interrupted, or the time budget was spent"
+    return "" if suite.runs else "nothing was run"
+
+
 def _suite_attributes(suite: Suite) -> dict[str, str]:
-    statuses = [run.status for run in suite.runs] or [Status.UNKNOWN]
+    statuses = [run.status for run in suite.runs] + [Status.UNKNOWN] * bool(_unmade(suite))
     return {
         "name": _legal(suite.name),
         "tests": str(len(statuses)),

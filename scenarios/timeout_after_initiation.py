@@ -8,5 +8,5 @@ def timeout_after_initiation(draft: Draft) -> None:
     The callback that would tell comes only when the initiation has given up.
     """
     with draft.fault("mood", mood="delay"), draft.fault("lose-answers", link="api"):
-        draft.top_ups(2)
+        draft.top_ups_at_once(2)
     draft.quiet()

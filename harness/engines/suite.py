@@ -78,6 +78,7 @@ class Progress:
             runs=tuple(self.runs),
             folder=self.folder,
             again=order.again,
+            left=len(order.jobs) - len(self.runs),
         )
 
 

@@ -23,4 +23,4 @@ def balance_is_sum_of_entries(history: History) -> Iterator[Violation]:
                 f"{balance['account']} reads {balance['balance_minor']}, and its entries sum to {total} (minor units)"
             )
             payment = next((event.get("payment") for event in reversed(own)), None)
-            yield Violation(says, (*own, balance), payment, "wrong balance")
+            yield Violation(says, (*own, balance), payment)

@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import combinations
 
 from harness.history import Event, History
 from harness.judge_facts import regressions
@@ -26,7 +26,7 @@ def status_never_goes_back(history: History) -> Iterator[Violation]:
     for top_up, words in History(tuple(told)).by("top_up"):
         # An answer that is repeated for its key is the first answer again, and no news.
         news = [event for number, event in enumerate(words) if number == 0 or event["operation"] == "status"]
-        for before, after in pairwise(news):
+        for before, after in combinations(news, 2):
             overlap = _overlap(history, before, after)
             if top_up not in reported and after["word"] not in AFTER[before["word"]] and not overlap:
                 yield _regressed(history, after, f"read {before['word']!r} and later {after['word']!r}")

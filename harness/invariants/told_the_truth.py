@@ -30,7 +30,7 @@ def told_the_truth(history: History) -> Iterator[Violation]:
         if lie and top_up not in reported and not undone and top_up not in elsewhere:
             reported.add(top_up)
             name = payment.payment if payment else None
-            yield Violation(f"the customer of {top_up} read {lie}", story(history, name, event), name, "untrue")
+            yield Violation(f"the customer of {top_up} read {lie}", story(history, name, event), name)
 
 
 def _lie(event: Event, payment: Payment | None, written: dict[str, float]) -> str | None:
@@ -53,5 +53,6 @@ def _phantom(history: History) -> set[str]:
 
 
 def _written(history: History) -> dict[str, float]:
-    """When each payment's credit was written, by the ledger's own word; 0.0 where the ledger does not say."""
-    return {credit.payment: credit.entry.get("written") or 0.0 for credit in credits_of(history) if credit.payment}
+    """When each payment was first credited, by the ledger's own word; 0.0 where the ledger does not say."""
+    times = [(credit.payment, credit.entry.get("written") or 0.0) for credit in credits_of(history) if credit.payment]
+    return dict(sorted(times, key=lambda each: each[1], reverse=True))

@@ -1,26 +1,32 @@
 """HTTP/1.1 as a tap sees it: h11 reads along, on copies, and names requests and answers; the bytes pass as they came."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import h11
 
 from harness.wire.framing import Crossing, Direction
 
+Head: TypeAlias = tuple[str, Mapping[str, str | bool]]
+
 
 class Http:
     """Reads along with both ends of one connection.
 
-    Two h11 state machines play the two ends: what one has read is told to the other as sent, so that each knows how the
-    next message is framed (an answer to HEAD has no body). Whatever they cannot follow passes unnamed from there on.
+    Two h11 state machines, one for each direction, and each is told what keeps it reading: that a request was answered;
+    what an answer was asked (one to HEAD has no body). So a request is named as it passes, however many before it still
+    wait for their answers. A direction that cannot be followed passes unnamed from there on.
     """
 
     def __init__(self) -> None:
-        self._server = h11.Connection(h11.SERVER)
-        self._client = h11.Connection(h11.CLIENT)
-        self._lost = False
+        self._requests = h11.Connection(h11.SERVER)
+        self._answers = h11.Connection(h11.CLIENT)
+        self._unanswered: deque[bytes] = deque()
+        self._lost: set[Direction] = set()
 
     def feed(self, direction: Direction, data: bytes) -> Sequence[Crossing]:
-        heads = [] if self._lost else self._heads(direction, data)
+        heads = [] if direction in self._lost else self._heads(direction, data)
         if not heads:
             return (Crossing(direction, data),)
         first, *more = heads
@@ -30,34 +36,44 @@ class Http:
     def flush(self, direction: Direction) -> bytes:
         return b""
 
-    def _heads(self, direction: Direction, data: bytes) -> list[tuple[str, dict[str, str | bool]]]:
-        reader, other = (self._server, self._client) if direction == ">" else (self._client, self._server)
-        heads = []
+    def _heads(self, direction: Direction, data: bytes) -> Sequence[Head]:
+        heads: list[Head] = []
         try:
-            reader.receive_data(data)
-            while True:
-                event = reader.next_event()
-                if event is h11.NEED_DATA or event is h11.PAUSED:
-                    break
-                if isinstance(event, h11.Request):
-                    heads.append((f"{_text(event.method)} {_path(event)}", _facts(event)))
-                elif isinstance(event, h11.Response):
-                    heads.append((str(event.status_code), {}))
-                if isinstance(event, h11.ConnectionClosed):
-                    break
-                if isinstance(event, h11.Event):
-                    other.send(event)
-                self._next_cycle()
+            for head in self._asked(data) if direction == ">" else self._answered(data):
+                heads.append(head)  # noqa: PERF402 - what was named before it was lost is kept
         except h11.ProtocolError:
-            self._lost = True
+            self._lost.add(direction)
         return heads
 
-    def _next_cycle(self) -> None:
-        for connection in (self._server, self._client):
-            if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
+    def _asked(self, data: bytes) -> Iterator[Head]:
+        self._requests.receive_data(data)
+        while isinstance(event := self._requests.next_event(), h11.Event):
+            if isinstance(event, h11.Request):
+                self._unanswered.append(event.method)
+                yield f"{_text(event.method)} {_path(event)}", _facts(event)
+            elif isinstance(event, h11.EndOfMessage):
+                self._requests.send(h11.Response(status_code=200, headers=[]))
+                self._requests.send(h11.EndOfMessage())
+                self._requests.start_next_cycle()
+            elif isinstance(event, h11.ConnectionClosed):
                 return
-        self._server.start_next_cycle()
-        self._client.start_next_cycle()
+
+    def _answered(self, data: bytes) -> Iterator[Head]:
+        self._answers.receive_data(data)
+        self._ask_next()
+        while isinstance(event := self._answers.next_event(), h11.Event):
+            if isinstance(event, h11.Response):
+                yield str(event.status_code), {}
+            elif isinstance(event, h11.EndOfMessage):
+                self._answers.start_next_cycle()
+                self._ask_next()
+            elif isinstance(event, h11.ConnectionClosed):
+                return
+
+    def _ask_next(self) -> None:
+        if self._unanswered and self._answers.our_state is h11.IDLE:
+            self._answers.send(h11.Request(method=self._unanswered.popleft(), target="/", headers=[("Host", "x")]))
+            self._answers.send(h11.EndOfMessage())
 
 
 def _text(raw: bytes) -> str:
@@ -68,6 +84,6 @@ def _path(request: h11.Request) -> str:
     return _text(request.target).partition("?")[0]
 
 
-def _facts(request: h11.Request) -> dict[str, str | bool]:
+def _facts(request: h11.Request) -> Mapping[str, str | bool]:
     keys = [value for name, value in request.headers if name == b"idempotency-key"]
     return {"key": _text(keys[0])} if keys else {}

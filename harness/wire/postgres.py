@@ -19,7 +19,9 @@ _VERB = re.compile(
     r"^\s*(?:(insert)\s+into|(update)|(delete)\s+from|(select)\b.*?\bfrom|(with)\b.*?\b(?:insert\s+into|update|from))\s+([\w.\"]+)",
     re.IGNORECASE | re.DOTALL,
 )
-_WRITES = re.compile(r"\b(insert\s+into|update\s+\w+\s+set|delete\s+from)\b", re.IGNORECASE)
+_WRITES = re.compile(
+    r"\b(insert\s+into|update\s+(?:only\s+)?[\w.\"]+(?:\s+(?:as\s+)?[\w\"]+)?\s+set|delete\s+from)\b", re.IGNORECASE
+)
 
 
 class Postgres:
