@@ -63,11 +63,34 @@ class Place:
 
 
 def story(violation: Violation, history: History, rows_max: int = ROWS_MAX) -> Timeline:
-    """The evidence, everything else about the same payment and top-up, and every blow dealt; at most *rows_max*."""
+    """The evidence, everything else about the same payment and top-up, and every blow dealt; at most *rows_max*.
+
+    With what was written to the database while a callback about the payment waited for its answer.
+    """
     related = _related(violation, history)
     evidence = set(violation.evidence)
-    wanted = [e for e in history if e in evidence or e.kind in _FAULTS | _BLOWS or related(e)]
+    waits = _waits(history, related)
+    wanted = [
+        e for e in history if e in evidence or e.kind in _FAULTS | _BLOWS or related(e) or _written_meanwhile(e, waits)
+    ]
     return _timeline(violation, _once(wanted, evidence), history, rows_max)
+
+
+def _waits(history: History, related: Callable[[Event], bool]) -> Sequence[tuple[float, float]]:
+    """From when to when each related callback waited for its answer; one without an answer waits for nobody."""
+    answered = {event.get("delivery"): event.at for event in history.of("answer")}
+    return [
+        (event.at, answered[event.get("delivery")])
+        for event in history.of("delivery")
+        if related(event) and event.get("delivery") in answered
+    ]
+
+
+def _written_meanwhile(event: Event, waits: Iterable[tuple[float, float]]) -> bool:
+    if event.kind != "crossing" or event.get("link") != "db" or event.get("direction") != ">":
+        return False
+    tells = event.get("writes") or str(event["label"]).endswith("COMMIT")
+    return bool(tells) and any(began <= event.at <= ended for began, ended in waits)
 
 
 def evidence_only(violation: Violation, history: History, rows_max: int = ROWS_MAX) -> Timeline:

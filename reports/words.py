@@ -141,8 +141,7 @@ def _node(event: Event) -> Phrase:
 
 
 def _crossing(event: Event) -> Phrase:
-    way = {">": "there", "<": "back"}.get(str(event.get("direction")))
-    return Phrase(_text(event.get("label") or event.get("link") or "crossing"), detail=_in_brackets(way))
+    return Phrase(_text(event.get("label") or event.get("link") or "crossing"))
 
 
 def _surgery(event: Event) -> Phrase:

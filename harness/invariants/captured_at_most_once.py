@@ -1,7 +1,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from harness.books import Payment, captured, intents, story
+from harness.books import Payment, captured, intents
 from harness.history import History
 from harness.verdict import NothingToJudge, Violation, invariant
 
@@ -29,7 +29,7 @@ def captured_at_most_once(history: History) -> Iterator[Violation]:
 
 def _charged_again(history: History, several: list[Payment]) -> Violation:
     names = " and ".join(payment.payment for payment in several)
-    evidence = {event: None for payment in several for event in story(history, payment.payment)}
-    once_each = tuple(sorted(evidence, key=lambda event: event.at))
+    names_of = {payment.payment for payment in several}
+    evidence = history.of("payment").where(lambda event: event["payment"] in names_of)
     says = f"the customer was charged {len(several)} times for one intent: {names}"
-    return Violation(says, once_each, several[-1].payment, "charged again")
+    return Violation(says, evidence.events, several[-1].payment, "charged again")

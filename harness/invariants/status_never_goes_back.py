@@ -27,8 +27,8 @@ def status_never_goes_back(history: History) -> Iterator[Violation]:
         # An answer that is repeated for its key is the first answer again, and no news.
         news = [event for number, event in enumerate(words) if number == 0 or event["operation"] == "status"]
         for before, after in combinations(news, 2):
-            overlap = _overlap(history, before, after)
-            if top_up not in reported and after["word"] not in AFTER[before["word"]] and not overlap:
+            went_back = top_up not in reported and after["word"] not in AFTER[before["word"]]
+            if went_back and not _overlap(history, before, after):
                 yield _regressed(history, after, f"read {before['word']!r} and later {after['word']!r}")
                 break
 

@@ -16,7 +16,7 @@ SSL_REQUEST, GSS_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
 MESSAGE_MAX = 1 << 20
 
 _VERB = re.compile(
-    r"^\s*(?:(insert)\s+into|(update)|(delete)\s+from|(select)\b.*?\bfrom|(with)\b.*?\b(?:insert\s+into|update|from))\s+([\w.\"]+)",
+    r"^\s*(?:(insert)\s+into|(update)|(delete)\s+from|(select)\b.*?\bfrom|with\b.*?(?:\b(insert)\s+into|\b(update)|\bfrom))\s+([\w.\"]+)",
     re.IGNORECASE | re.DOTALL,
 )
 _WRITES = re.compile(
@@ -139,8 +139,9 @@ def label_of(sql: str) -> str:
         return "COMMIT"
     found = _VERB.match(sql)
     if found:
-        verb = next(group for group in found.groups() if group)
-        return f"{verb.upper()} {found.group(6)}"
+        *verbs, table = found.groups()
+        verb = next((verb for verb in verbs if verb), "with")
+        return f"{verb.upper()} {table}"
     return " ".join([first, *words[1:3]])
 
 

@@ -83,6 +83,7 @@ class Tap:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._numbers = 0
+        self._closed = False
 
     @property
     def address(self) -> tuple[str, int]:
@@ -97,6 +98,7 @@ class Tap:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
 
     async def close(self) -> None:
+        self._closed = True
         if self._server is not None:
             self._server.close()
         for connection in list(self._connections):
@@ -104,6 +106,9 @@ class Tap:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closed:  # accepted before, and only now handed over
+            abort(writer)
+            return
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
@@ -158,6 +163,7 @@ class Connection:
         self._tap, self._number, self._framing = tap, number, framing
         self._client, self._server = client, server
         self._operating: Surgery | None = None
+        self._acting = False
 
     async def run(self) -> None:
         pumps = [
@@ -166,15 +172,27 @@ class Connection:
         ]
         try:
             await asyncio.gather(*pumps)
+            await self._delivered()
         except Cut:
-            for _, writer in (self._client, self._server):
-                reset(writer)
-        except OSError:
-            pass  # one end broke off; the other is aborted by whoever called
+            self._reset()
+        except OSError:  # one end broke off; the other is aborted by whoever called
+            if self._acting:  # perhaps by the act itself, which must not be left half done
+                await asyncio.wait(pumps)
+                self._reset()
         finally:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _delivered(self) -> None:
+        """Both ends have said their last: what is still in hand goes out before the connection closes."""
+        for _, writer in (self._client, self._server):
+            writer.close()
+            await writer.wait_closed()
+
+    def _reset(self) -> None:
+        for _, writer in (self._client, self._server):
+            reset(writer)
 
     async def _pump(self, direction: Direction, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(CHUNK):
@@ -205,6 +223,7 @@ class Connection:
     async def _finish(self, surgery: Surgery) -> None:
         self._tap.operated(surgery)
         if surgery.act is not None:
+            self._acting = True
             await surgery.act()
         raise Cut
 
