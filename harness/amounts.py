@@ -31,6 +31,6 @@ def times_each(balance_minor: int, amounts: Sequence[int]) -> Mapping[int, int] 
     """
     rest, times = balance_minor, {}
     for amount in sorted(set(amounts), reverse=True):
-        times[amount] = min(rest // amount, TIMES_AT_MOST)
+        times[amount] = min(max(rest, 0) // amount, TIMES_AT_MOST)
         rest -= times[amount] * amount
     return times if rest == 0 else None

@@ -6,6 +6,7 @@ were told, already there.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -101,7 +102,11 @@ class Auditor:
         answer = await self._ask("balance", account.values())
         if answer is None:
             return None
-        balance = int(answer.facts["balance_minor"])
+        try:
+            balance = int(answer.facts["balance_minor"])
+        except (KeyError, TypeError, ValueError):
+            self._unread("balance", account.values(), "there is no whole number of minor units in the answer")
+            return None
         currency = answer.facts.get("currency", account.currency)
         self._recorder.record(
             "service", "balance", snapshot=snapshot, account=account.account, balance_minor=balance, currency=currency
@@ -109,9 +114,15 @@ class Auditor:
         return balance
 
     async def _entries(self, snapshot: str, account: Account) -> None:
-        for row in await self._rows("entries", account.values()):
-            facts = _timed(row) | {"own": row["account"] == account.account, "snapshot": snapshot}
-            self._recorder.record("service", "entry", **facts)
+        self._recorder.record("service", "ledger-read", snapshot=snapshot, account=account.account)
+        rows = await self._rows("entries", account.values())
+        try:
+            entries = [_timed(row) | _of_an_entry(row, account) for row in rows]
+        except (KeyError, TypeError, ValueError) as error:
+            self._unread("entries", account.values(), f"an entry has no usable account, amount or currency: {error!r}")
+            return
+        for facts in entries:
+            self._recorder.record("service", "entry", **facts, snapshot=snapshot)
 
     def _infer(self, snapshot: str, account: Account, balance: int) -> None:
         """Credits out of a bare balance: how often each payment's amount is in it."""
@@ -153,10 +164,18 @@ class Auditor:
             answer = await self._client.ask(operation, values)
             if answer.outcome is Outcome.DONE:
                 return answer
-        self._recorder.record(
-            "harness", "book-unread", book=f"service {kind} {values['account']}", because=answer.because
-        )
+        self._unread(kind, values, answer.because)
         return None
+
+    def _unread(self, kind: str, values: Mapping[str, Any], because: str) -> None:
+        book = f"service {kind} {values['account']}"
+        self._recorder.record("harness", "book-unread", book=book, because=because)
+
+
+def _of_an_entry(row: Mapping[str, Any], account: Account) -> dict[str, Any]:
+    """What every entry must say. Raises when one does not."""
+    amount_minor, currency = int(row["amount_minor"]), str(row["currency"])
+    return {"own": row["account"] == account.account, "amount_minor": amount_minor, "currency": currency}
 
 
 def _timed(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,5 +183,6 @@ def _timed(row: Mapping[str, Any]) -> dict[str, Any]:
     facts = dict(row)
     written = facts.get("written")
     if isinstance(written, str):
-        facts["written"] = datetime.fromisoformat(written).timestamp()
+        with suppress(ValueError):
+            facts["written"] = datetime.fromisoformat(written).timestamp()
     return facts

@@ -97,14 +97,16 @@ def credited_unasked(history: History) -> frozenset[str | None]:
 def held(history: History) -> frozenset[str]:
     """Payments that the service put aside, visibly, because they are not what was asked for; and that truly are not.
 
-    A service may refuse to credit what differs from the intent. It may not put aside everything.
+    A service may refuse to credit what differs from the intent. It may not put aside everything. Where the target does
+    not show what it puts aside, what differs from every intent counts as such: nobody can tell.
     """
     asked = {(intent.account, intent.amount_minor, intent.currency) for intent in intents(history)}
     aside = {event.get("payment") for event in history.of("discrepancy")}
+    hidden = any("discrepancy" in event.get("unoffered", {}) for event in history.of("plan"))
     return frozenset(
         payment.payment
         for payment in captured(history)
-        if payment.payment in aside and (payment.account, payment.captured_minor, payment.currency) not in asked
+        if (payment.payment in aside or hidden) and (payment.account, payment.captured_minor, payment.currency) not in asked
     )
 
 

@@ -1,6 +1,7 @@
 """The command line. The roof: the one module that may know everything by name."""
 
 import asyncio
+import os
 import secrets
 import shlex
 import signal
@@ -17,7 +18,7 @@ import harness.faults
 import harness.invariants
 import scenarios
 from harness.engines.load import load_plan
-from harness.engines.suite import RUNS, Job, Order, begin, carry_out_all
+from harness.engines.suite import RUNS, Job, Order, begin, carry_out_all, program
 from harness.faults import FAULTS
 from harness.judge import judge as judge_history
 from harness.judge import plan_event, status_of
@@ -25,8 +26,11 @@ from harness.plan import PlanError
 from harness.registry import load as load_all
 from harness.run import histories, recorded
 from harness.scenario import SCENARIOS
+from harness.stacks.postgres_files import PostgresError
 from harness.stacks.processes import StackError, processes
+from harness.stacks.proxies import Refused
 from harness.target import TargetError
+from harness.target import read as read_target
 from harness.verdict import INVARIANTS, Status
 
 HOLDS, BROKEN, USAGE, UNKNOWN, CRASHED, INTERRUPTED = 0, 1, 2, 3, 70, 130
@@ -46,7 +50,9 @@ app = typer.Typer(
 Seed = Annotated[
     int | None, typer.Option(help="What every random choice is drawn from. Drawn and printed when left out.")
 ]
-Target = Annotated[Path, typer.Option(help="The service to break: its target.toml.")]
+Target = Annotated[
+    Path, typer.Option(help="The service to break: its target.toml.", show_default="the reference service")
+]
 Mutant = Annotated[str | None, typer.Option(help="Run the reference service with this planted bug instead.")]
 Out = Annotated[Path, typer.Option(help="Where the folder of this command is made.")]
 
@@ -68,8 +74,8 @@ def run(
     seed = _seed(seed)
     chosen = [SCENARIOS[name] for name in dict.fromkeys(names or SCENARIOS)]
     options = _options(seed=seed, target=target, mutant=mutant)
-    jobs = [Job(each.plan(seed), f"topup-chaos run {each.name}{options}", _mutant(mutant)) for each in chosen]
-    again = " ".join(["topup-chaos run", *(names or [])]) + options
+    jobs = [Job(each.plan(seed), f"{program()} run {each.name}{options}", _mutant(mutant)) for each in chosen]
+    again = " ".join([program(), "run", *(names or [])]) + options
     name = chosen[0].name if len(chosen) == 1 else "suite"
     order = Order(name=name, jobs=jobs, target=target, seed=seed, again=again, out=out, time_budget_s=time_budget)
     raise typer.Exit(_carry_out(order))
@@ -85,7 +91,8 @@ def replay(
     """The same plans again, on the same service; says how often the verdict repeats."""
     earlier = recorded(recorded_run)
     options = f" --times {times}" if times > 1 else ""
-    again = f"topup-chaos replay {shlex.quote(str(recorded_run))}{options}{_options(target=target)}"
+    lies = Path(os.path.relpath(recorded_run.resolve()))  # `latest` will soon mean another run
+    again = f"{program()} replay {shlex.quote(str(lies))}{options}{_options(target=target)}"
     jobs = [Job(each.plan, again, _mutant(each.mutant)) for each in earlier for _ in range(times)]
     jobs.sort(key=lambda job: job.mutant or "")
     seed = earlier[0].plan.seed if earlier else 0
@@ -113,13 +120,13 @@ def judge(history: Annotated[Path, typer.Argument(help="A history.jsonl, or the 
         verdicts = judge_history(each, INVARIANTS)
         status = status_of(verdicts)
         worst = max(worst, status)
-        console.print(f"{status.word:<8} {plan_event(each)['plan']['name']}", highlight=False)
+        say(console, f"{status.word:<8} {plan_event(each)['plan']['name']}")
         for verdict in verdicts:
             if verdict.status is Status.BROKEN:
                 says = "; ".join(violation.says for violation in verdict.violations)
-                console.print(f"           {verdict.invariant}: {says}", markup=False, highlight=False)
+                say(console, f"           {verdict.invariant}: {says}")
             elif verdict.status is Status.UNKNOWN and verdict.weighs:
-                console.print(f"           {verdict.invariant}: {verdict.because}", markup=False, highlight=False)
+                say(console, f"           {verdict.invariant}: {verdict.because}")
     raise typer.Exit(EXIT[worst])
 
 
@@ -138,7 +145,7 @@ def mutants(
     known = catalogue()
     chosen = [known[name] for name in (names or known)]
     jobs = track_record_plans(chosen, seed)
-    again = " ".join(["topup-chaos mutants", *(names or [])]) + _options(seed=seed)
+    again = " ".join([program(), "mutants", *(names or [])]) + _options(seed=seed)
     order = Order(name="mutants", jobs=jobs, target=REFERENCE, seed=seed, again=again, out=out)
     console = Console()
     result = TrackRecord(chosen)
@@ -147,7 +154,7 @@ def mutants(
     if write and not names and not interrupted:
         page = REFERENCE.parent.parent / "reports" / "track_record.md"
         page.write_text(result.markdown(), encoding="utf-8")
-        console.print(f"written: {page}", highlight=False)
+        say(console, f"written: {page}")
     _write_reports(progress.suite(order))
     raise typer.Exit(INTERRUPTED if interrupted else HOLDS if result.as_claimed else BROKEN)
 
@@ -167,7 +174,7 @@ def load(
     options = (
         f" --users {users} --spawn-rate {spawn_rate:g} --time {time}{_options(seed=seed, target=target, mutant=mutant)}"
     )
-    again = f"topup-chaos load{options}"
+    again = f"{program()} load{options}"
     jobs = [Job(load_plan(seed, users, spawn_rate, time), again, _mutant(mutant))]
     order = Order(name="load", jobs=jobs, target=target, seed=seed, again=again, out=out, named=False)
 
@@ -193,7 +200,7 @@ def list_() -> None:
     for kind, sentences in kinds.items():
         console.print(f"[bold]{kind}[/bold]")
         for name, sentence in sentences.items():
-            console.print(f"  {name:<28} {sentence}", markup=False, highlight=False, soft_wrap=True)
+            say(console, f"  {name:<28} {sentence}")
 
 
 @app.command()
@@ -216,15 +223,18 @@ def up(target: Target = REFERENCE, mutant: Mutant = None, out: Out = RUNS) -> No
     async def stay() -> None:
         async with processes(target, out / "up" / "logs", Random(_seed(None)), mutant=_mutant(mutant)) as stack:
             for name, link in stack.links.items():
-                console.print(
-                    f"  {name:<9} http://{link.url}" if name != "db" else f"  {name:<9} {link.url}", highlight=False
-                )
-            console.print(f"  provider  {stack.provider_url}/control", highlight=False)
-            console.print(f"  proxies   {stack.proxies}", highlight=False)
-            console.print(f"  logs      {stack.directory}\nCtrl-C ends it.", highlight=False)
+                say(console, f"  {name:<9} {'postgresql' if name == 'db' else 'http'}://{link.url}")
+            say(console, f"  provider  {stack.provider_url}/control")
+            say(console, f"  proxies   {stack.proxies}")
+            say(console, f"  logs      {stack.directory}\nCtrl-C ends it.")
             await asyncio.Event().wait()
 
     asyncio.run(_until_interrupted(stay))
+
+
+def say(console: Console, line: str) -> None:
+    """One line, as it is: not wrapped, not coloured by guesswork."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 class UsageError(Exception):
@@ -236,26 +246,25 @@ def _carry_out(order: Order, remark: Callable[[Sequence[Any]], str] | None = Non
     from reports.terminal import Live, print_suite
 
     console = Console()
-    console.print(f"seed {order.seed} · {len(order.jobs)} to run", highlight=False)
+    say(console, f"seed {order.seed} · {len(order.jobs)} to run")
     with Live(order.name, total=len(order.jobs), console=console) as live:
         interrupted, progress = work(order, live)
     suite = progress.suite(order)
     for line in progress.remarks:
-        console.print(line, highlight=False, markup=False)
+        say(console, line)
     _write_reports(suite)
     if remark:
-        console.print(remark(suite.runs), highlight=False, markup=False, soft_wrap=True)
+        say(console, remark(suite.runs))
     print_suite(suite, console, spent=progress.spent)
     if suite.left:
         why = "interrupted" if interrupted else "the time budget was spent"
-        console.print(
-            f"{why}: {suite.left} of {len(order.jobs)} were not run, so the whole is unknown at best", highlight=False
-        )
+        say(console, f"{why}: {suite.left} of {len(order.jobs)} were not run, so the whole is unknown at best")
     return INTERRUPTED if interrupted else EXIT[suite.status]
 
 
 def work(order: Order, watcher: Any) -> tuple[bool, Any]:
     """Carry out an order; whether it was interrupted, and what is done."""
+    read_target(order.target)  # before anything is made
     progress = begin(order)
     interrupted = asyncio.run(_until_interrupted(lambda: carry_out_all(order, progress, watcher)))
     return interrupted, progress
@@ -315,11 +324,11 @@ def main() -> None:
     load_everything()
     try:
         app()
-    except (UsageError, PlanError, TargetError, LookupError, StackError, ValueError) as error:
+    except (UsageError, PlanError, TargetError, LookupError, StackError, PostgresError, Refused, ValueError) as error:
         sys.stderr.write(f"topup-chaos: {error.args[0] if error.args else error}\n")
         sys.exit(USAGE)
     except Exception:
-        Console(stderr=True).print_exception()
+        Console(stderr=True).print_exception(max_frames=12)
         sys.stderr.write("topup-chaos: the harness itself crashed; this says nothing about the service\n")
         sys.exit(CRASHED)
 

@@ -73,7 +73,10 @@ class Client:
                 "the answer is not JSON, or ends too soon" if cut_short else because,
             )
         if operation.list_at and answer.is_success:
-            return Answer(outcome, answer.status_code, because, rows=tuple(rows(operation, body)))
+            try:
+                return Answer(outcome, answer.status_code, because, rows=tuple(rows(operation, body)))
+            except TargetError as error:  # what the target answers is never an exception
+                return Answer(Outcome.UNKNOWN, answer.status_code, str(error))
         return Answer(outcome, answer.status_code, because, facts(operation, body))
 
 

@@ -17,11 +17,11 @@ async def examine(console: Console, *, install: bool) -> int:
     """Print what was found; 0 when a stack can be made, 2 when something is missing that only the user can bring."""
     if install:
         await install_toxiproxy(os.environ)
-    console.print(f"python      {platform.python_version()} on {platform.platform()}", highlight=False)
-    console.print(f"cache       {cache_dir()}", highlight=False)
+    console.print(f"python      {platform.python_version()} on {platform.platform()}", highlight=False, soft_wrap=True)
+    console.print(f"cache       {cache_dir()}", highlight=False, soft_wrap=True)
     for finding in await survey(os.environ):
         mark = "[green]yes[/green]" if finding.usable else "no "
-        console.print(f"toxiproxy   {mark}  {finding}", highlight=False)
+        console.print(f"toxiproxy   {mark}  {finding}", highlight=False, soft_wrap=True)
     return await _postgres(console)
 
 
@@ -32,10 +32,14 @@ async def _postgres(console: Console) -> int:
     try:
         async with PostgresCluster(directory / "postgres") as cluster:
             took = time.monotonic() - began
-            console.print(f"postgresql  [green]yes[/green]  {cluster.version}, up in {took:.2f} s", highlight=False)
+            console.print(
+                f"postgresql  [green]yes[/green]  {cluster.version}, up in {took:.2f} s",
+                highlight=False,
+                soft_wrap=True,
+            )
             return 0
     except PostgresError as error:
-        console.print(f"postgresql  [red]no[/red]   {error}", highlight=False)
+        console.print(f"postgresql  [red]no[/red]   {error}", highlight=False, soft_wrap=True)
         return 2
     finally:
         shutil.rmtree(directory, ignore_errors=True)

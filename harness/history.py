@@ -8,11 +8,12 @@ Who speaks, and of what (the vocabulary that invariants and reports read):
 
 | actor | kinds |
 |---|---|
-| `harness` | `plan`, `phase`, `fault-began`, `fault-ended`, `crossing`, `surgery`, `wait`, `settled`, `audited` |
+| `harness` | `plan`, `phase`, `fault-began`, `fault-ended`, `crossing`, `surgery`, `wait` |
+| `harness` | `not-offered` (by this target), `load`, `settled`, `audited` |
 | `harness` | of the audit: `book-unread`, `log-scanned`, `secret-in-log` |
 | `client` | `invoked`, `answered` |
 | `provider` | what its own book says: `payment`, `delivery`, `answer`, `gave-up` |
-| `service` | what it says of itself when asked: `entry`, `balance`, `transition`, `discrepancy` |
+| `service` | what it says of itself when asked: `ledger-read`, `entry`, `balance`, `transition`, `discrepancy` |
 """
 
 import json

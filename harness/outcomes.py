@@ -22,6 +22,7 @@ FAILURES: tuple[tuple[type[Exception], Outcome, str], ...] = (
     (httpx.PoolTimeout, Outcome.NOT_DONE, "the client had no connection free: nothing was sent"),
     (httpx.TimeoutException, Outcome.UNKNOWN, "no answer in time: it may have been carried out"),
     (httpx.TransportError, Outcome.UNKNOWN, "the connection broke: it may have been carried out"),
+    (httpx.DecodingError, Outcome.UNKNOWN, "the answer cannot be decoded: it may have been carried out"),
 )
 
 # Answers that are not what their class says.

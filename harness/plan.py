@@ -149,7 +149,7 @@ def decode(data: Any) -> Plan:
         return Plan(
             name=str(data["name"]),
             story=str(data["story"]),
-            seed=int(data["seed"]),
+            seed=_seed(data["seed"]),
             steps=tuple(_decode_step(step) for step in data["steps"]),
             about=tuple(data["about"]),
         )
@@ -157,6 +157,12 @@ def decode(data: Any) -> Plan:
         raise PlanError(f"the plan has no {missing}: it needs name, story, seed, steps and about") from None
     except TypeError as error:
         raise PlanError(f"the plan does not read: {error}") from None
+
+
+def _seed(value: Any) -> int:
+    if not isinstance(value, int):
+        raise PlanError(f"a plan's `seed` is a whole number; this is {value!r}")
+    return value
 
 
 def _encode_step(step: Step) -> dict[str, Any]:

@@ -160,9 +160,14 @@ def recorded(folder: Path) -> Sequence[Recorded]:
         raise PlanError(f"{path} is not JSON: {error}") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise PlanError(f"{path}: `format` is not {FORMAT}: it was not written by this version of topup-chaos")
-    return [
-        Recorded(decode(run["plan"]), str(run["status"]), str(run["target"]), run["mutant"]) for run in data["runs"]
-    ]
+    try:
+        return [
+            Recorded(decode(run["plan"]), str(run["status"]), str(run["target"]), run["mutant"]) for run in data["runs"]
+        ]
+    except KeyError as missing:
+        raise PlanError(f"{path} has no {missing} where there should be one") from None
+    except (PlanError, TypeError) as error:
+        raise PlanError(f"{path}: {error}") from None
 
 
 def histories(path: Path) -> Sequence[History]:
@@ -170,7 +175,8 @@ def histories(path: Path) -> Sequence[History]:
 
     Raises `ValueError` naming file and line.
     """
-    events: Iterable[Event] = read(path / "history.jsonl" if path.is_dir() else path)
+    path = path / "history.jsonl" if path.is_dir() else path
+    events: Iterable[Event] = read(path)
     runs: list[list[Event]] = []
     for event in events:
         if event.kind == "plan":
@@ -178,4 +184,4 @@ def histories(path: Path) -> Sequence[History]:
         if not runs:
             raise ValueError(f"{path}: the first event is not a plan: this is not the beginning of a history")
         runs[-1].append(event)
-    return [History(tuple(run)) for run in runs]
+    return [History.merged(run) for run in runs]

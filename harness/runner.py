@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from inspect import signature
 from typing import Any
 
 from harness.audit import Account, Auditor
@@ -85,11 +86,13 @@ def _validate(plan: Plan) -> None:
     """Before anything starts: every name in the plan names something."""
     try:
         for begin in plan.faults():
-            FAULTS[begin.fault]
+            signature(FAULTS[begin.fault].begin).bind(None, **begin.args)
         for name in plan.about:
             INVARIANTS[name]
     except LookupError as error:
         raise PlanError(f"plan {plan.name!r}: {error.args[0]}") from None
+    except TypeError as error:
+        raise PlanError(f"plan {plan.name!r}: fault {begin.fault!r} ({begin.id}): {error}") from None
 
 
 class _Execution:
@@ -121,11 +124,14 @@ class _Execution:
             self._phase("heal")
             await self._heal()
         await self._ask_again()
-        self._phase("settle")
-        await self._settle()
-        await self._reconcile()
-        self._phase("audit")
-        await self._audit()
+        try:
+            self._phase("settle")
+            await self._settle()
+            await self._reconcile()
+            self._phase("audit")
+            await self._audit()
+        except ProviderError as error:
+            self._recorder.record("harness", "book-unread", book="provider", because=str(error))
 
     def _phase(self, name: str) -> None:
         self._recorder.record("harness", "phase", name=name)
@@ -167,7 +173,10 @@ class _Execution:
 
     async def _begin(self, id: str, fault: str, args: Mapping[str, Any]) -> None:
         context = AsyncExitStack()
-        touched = await context.enter_async_context(FAULTS[fault].begin(self._stack, **args))
+        try:
+            touched = await context.enter_async_context(FAULTS[fault].begin(self._stack, **args))
+        except (ProviderError, LookupError, ValueError) as error:
+            raise PlanError(f"plan {self._plan.name!r}: fault {fault!r} ({id}) does not begin: {error}") from error
         self._faults[id] = (context, touched)
         self._recorder.record("harness", "fault-began", id=id, fault=fault, args=dict(args))
 
@@ -223,6 +232,8 @@ class _Execution:
                 await self._forge(operation)
             case "load":
                 await self._load(operation)
+            case _ if self._stack.target.operations.named(operation.kind) is None:
+                self._recorder.record("harness", "not-offered", operation=operation.kind, id=operation.id)
             case _:
                 await self._perform(operation)
 

@@ -100,7 +100,7 @@ class Target(_Model):
 
     def unoffered(self) -> dict[str, str]:
         """Kinds of event that this target cannot yield, and why: invariants that live on them are not weighed."""
-        operations = {"transition": "timeline", "discrepancy": "discrepancies"}
+        operations = {"transition": "timeline", "discrepancy": "discrepancies", "ledger-read": "entries"}
         return {
             event: f"it has no [operations.{operation}]"
             for event, operation in operations.items()

@@ -1,6 +1,10 @@
 """Plans in, a suite out: one stack, many runs, everything written down as it happens."""
 
+import os
 import platform
+import shlex
+import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +22,16 @@ from harness.runner import Setting, carry_out
 from harness.stacks.processes import Processes, processes
 
 RUNS = Path("reports/runs")
+NAME = "topup-chaos"
+
+
+def program() -> str:
+    """What to type for this program to run again from here: its name where the path finds it, else where it lies."""
+    called = Path(sys.argv[0])
+    found = shutil.which(NAME)
+    if called.name != NAME or (found and Path(found).samefile(called)):
+        return NAME
+    return shlex.quote(os.path.relpath(called) if called.is_relative_to(Path.cwd()) else str(called))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from rich.console import Console
 
-from harness.engines.suite import Job
+from harness.engines.suite import Job, program
 from harness.run import Run
 from harness.scenario import SCENARIOS
 from harness.verdict import Status
@@ -40,7 +40,7 @@ def track_record_plans(mutants: Sequence[Planted], seed: int) -> list[Job]:
 
 def _job(scenario: str, seed: int, mutant: str | None) -> Job:
     option = f" --mutant {mutant}" if mutant else ""
-    return Job(SCENARIOS[scenario].plan(seed), f"topup-chaos run {scenario} --seed {seed}{option}", mutant)
+    return Job(SCENARIOS[scenario].plan(seed), f"{program()} run {scenario} --seed {seed}{option}", mutant)
 
 
 @dataclass(slots=True)

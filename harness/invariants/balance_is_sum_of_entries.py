@@ -6,7 +6,7 @@ from harness.history import Event, History
 from harness.verdict import NothingToJudge, Violation, invariant
 
 
-@invariant(needs=("entry", "balance"))
+@invariant(needs=("ledger-read", "balance"))
 def balance_is_sum_of_entries(history: History) -> Iterator[Violation]:
     """The balance that a customer reads is the sum of the entries of the account."""
     entries: dict[str, list[Event]] = defaultdict(list)

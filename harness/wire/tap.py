@@ -123,7 +123,8 @@ class Tap:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._numbers += 1
         try:
-            upstream = await asyncio.wait_for(asyncio.open_connection(*self._upstream), CONNECT_S)
+            async with asyncio.timeout(CONNECT_S):
+                upstream = await asyncio.open_connection(*self._upstream)
         except (OSError, TimeoutError):
             await self._refused(self._numbers, reader)
             return

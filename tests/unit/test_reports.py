@@ -149,7 +149,7 @@ MIXED = suite(HOLDING_RUN, UNKNOWN_RUN, BROKEN_RUN)
         ),
         (event(0, "harness", "settled", reason=None, took_s=0.25), "settled (after 0.2 s)"),
         (event(0, "harness", "node", node="postgres", did="killed"), "postgres killed"),
-        (event(0, "harness", "crossing", link="db", direction="<", label="db ▸ COMMIT", n=3), "db ▸ COMMIT (back)"),
+        (event(0, "harness", "crossing", link="db", direction="<", label="db ▸ COMMIT", n=3), "db ▸ COMMIT"),
         (event(0, "harness", "surgery", link="db", label="db ▸ COMMIT", action="cut"), "surgery: cut db ▸ COMMIT"),
         (event(0, "harness", "phase", name="heal"), "phase heal"),
         (event(0, "harness", "plan", plan={"name": "calm"}), "plan calm"),
