@@ -29,7 +29,9 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A payment in the provider's book. `captured` is the event of its capture, None while no money was taken."""
+    """A payment in the provider's book. `captured` is the event of its capture, None while no money was taken;
+    `said_failed` is true where the provider called it failed at any time.
+    """
 
     payment: str
     reference: str
@@ -38,6 +40,7 @@ class Payment:
     requested_minor: int
     captured_minor: int
     captured: Event | None
+    said_failed: bool
     last: Event
 
 
@@ -106,14 +109,21 @@ def held(history: History) -> frozenset[str]:
     return frozenset(
         payment.payment
         for payment in captured(history)
-        if (payment.payment in aside or hidden) and (payment.account, payment.captured_minor, payment.currency) not in asked
+        if (payment.payment in aside or hidden)
+        and (payment.account, payment.captured_minor, payment.currency) not in asked
     )
 
 
 def lost(history: History) -> Sequence[Payment]:
-    """Payments for which money was taken, that no credit and no visible doubt answers for."""
+    """Payments for which money was taken, that no credit and no visible doubt answers for.
+
+    Where the service's book of an account could not be read, nothing is known of its payments, and nothing said.
+    """
     answered = {credit.payment for credit in credits_of(history)} | held(history)
-    return tuple(payment for payment in captured(history) if payment.payment not in answered)
+    unread = {event.get("account") for event in history.of("book-unread")}
+    return tuple(
+        payment for payment in captured(history) if payment.payment not in answered and payment.account not in unread
+    )
 
 
 def phantoms(history: History) -> Sequence[Credit]:
@@ -175,5 +185,6 @@ def _payment(name: str, events: History) -> Payment:
         requested_minor=last["amount_minor"],
         captured_minor=last["captured_minor"],
         captured=taken,
+        said_failed=any(event["state"] == "failed" for event in events),
         last=last,
     )

@@ -20,20 +20,29 @@ import scenarios
 from harness.engines.load import load_plan
 from harness.engines.suite import RUNS, Job, Order, begin, carry_out_all, program
 from harness.faults import FAULTS
+from harness.history import HistoryError
 from harness.judge import judge as judge_history
 from harness.judge import plan_event, status_of
 from harness.plan import PlanError
+from harness.registry import UnknownName
 from harness.registry import load as load_all
 from harness.run import histories, recorded
 from harness.scenario import SCENARIOS
+from harness.stack import StackError
 from harness.stacks.postgres_files import PostgresError
-from harness.stacks.processes import StackError, processes
-from harness.stacks.proxies import Refused
+from harness.stacks.processes import processes
+from harness.stacks.proxies import Refused, ToxicError
 from harness.target import TargetError
 from harness.target import read as read_target
 from harness.verdict import INVARIANTS, Status
 
+
+class UsageError(Exception):
+    """Wrong usage; the message says what to do instead."""
+
+
 HOLDS, BROKEN, USAGE, UNKNOWN, CRASHED, INTERRUPTED = 0, 1, 2, 3, 70, 130
+KNOWN = (UsageError, PlanError, TargetError, HistoryError, UnknownName, StackError, PostgresError, Refused, ToxicError)
 EXIT = {Status.HOLDS: HOLDS, Status.BROKEN: BROKEN, Status.UNKNOWN: UNKNOWN}
 REFERENCE = Path(__file__).parent.parent / "reference_impl" / "target.toml"
 
@@ -237,10 +246,6 @@ def say(console: Console, line: str) -> None:
     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-class UsageError(Exception):
-    """Wrong usage; the message says what to do instead."""
-
-
 def _carry_out(order: Order, remark: Callable[[Sequence[Any]], str] | None = None) -> int:
     """Carry out an order in front of somebody who watches; write its reports; the exit code."""
     from reports.terminal import Live, print_suite
@@ -324,7 +329,7 @@ def main() -> None:
     load_everything()
     try:
         app()
-    except (UsageError, PlanError, TargetError, LookupError, StackError, PostgresError, Refused, ValueError) as error:
+    except KNOWN as error:
         sys.stderr.write(f"topup-chaos: {error.args[0] if error.args else error}\n")
         sys.exit(USAGE)
     except Exception:

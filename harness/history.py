@@ -24,6 +24,10 @@ from pathlib import Path
 from typing import Any, TextIO, overload
 
 
+class HistoryError(ValueError):
+    """What was read is not a history; the message says where and why."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One thing that happened. `event["payment"]` reads a fact; `event.get("payment")` one that may be missing."""
@@ -47,14 +51,14 @@ class Event:
 
     @classmethod
     def from_json(cls, line: str) -> "Event":
-        """Raises `ValueError` when the line is not an event."""
+        """Raises `ValueError` when the line is not JSON, `HistoryError` when it is not an event."""
         facts = json.loads(line)
         if not isinstance(facts, dict):
-            raise ValueError(f"an event is a JSON object, this is {type(facts).__name__}")
+            raise HistoryError(f"an event is a JSON object, this is {type(facts).__name__}")
         try:
             at, actor, kind = facts.pop("at"), facts.pop("actor"), facts.pop("kind")
         except KeyError as missing:
-            raise ValueError(f"an event needs {missing}") from None
+            raise HistoryError(f"an event needs {missing}") from None
         return cls(at=at, actor=actor, kind=kind, facts=facts)
 
 
@@ -128,12 +132,12 @@ def write(history: History, path: Path) -> None:
 
 
 def read(path: Path) -> History:
-    """Raises `ValueError` naming file and line when a line is not an event."""
+    """Raises `HistoryError` naming file and line when a line is not an event."""
     events = []
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 events.append(Event.from_json(line))
             except ValueError as error:
-                raise ValueError(f"{path}:{number}: {error}") from None
+                raise HistoryError(f"{path}:{number}: {error}") from None
     return History(tuple(events))

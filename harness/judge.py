@@ -12,7 +12,7 @@ Rules 2 to 4 speak through verdicts of their own: `faults-bite`, `operations-are
 
 from collections.abc import Iterable, Mapping
 
-from harness.history import Event, History
+from harness.history import Event, History, HistoryError
 from harness.plan import Plan, decode
 from harness.verdict import Invariant, Status, Verdict
 
@@ -23,10 +23,10 @@ NEVER_DONE = frozenset({"forge"})
 def judge(history: History, invariants: Mapping[str, Invariant]) -> tuple[Verdict, ...]:
     """One verdict for each invariant, and one for each rule of honesty; the plan is read from the history itself.
 
-    Raises `LookupError` when the plan is about an invariant that does not exist, `ValueError` without a plan.
+    Raises `LookupError` when the plan is about an invariant that does not exist, `HistoryError` without a plan.
     """
     begun = plan_event(history)
-    plan = decode(begun["plan"])
+    plan = decode(begun.get("plan"))
     unoffered = _unoffered(plan, begun.get("unoffered", {}), invariants)
     claimed = {name for name in plan.about if name not in unoffered and invariants[name]}
     verdicts = [
@@ -46,7 +46,7 @@ def status_of(verdicts: Iterable[Verdict]) -> Status:
 def plan_event(history: History) -> Event:
     begun = history.of("plan")
     if not begun:
-        raise ValueError("this history has no plan: the run ended before it began, or the file is not a history")
+        raise HistoryError("this history has no plan: the run ended before it began, or the file is not a history")
     return begun.events[0]
 
 

@@ -10,6 +10,10 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
+class UnknownName(LookupError):
+    """There is nothing of that name; the message says what comes nearest."""
+
+
 class Registry(Mapping[str, T], Generic[T]):
     """Everything of one kind. Registering a name twice, or asking for one that is not there, is an error."""
 
@@ -27,7 +31,7 @@ class Registry(Mapping[str, T], Generic[T]):
         try:
             return self._items[name]
         except KeyError:
-            raise LookupError(f"There is no {self.kind} named {name!r}.{self._hint(name)}") from None
+            raise UnknownName(f"There is no {self.kind} named {name!r}.{self._hint(name)}") from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._items

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.history import Event, History, read
+from harness.history import Event, History, HistoryError, read
 from harness.plan import Plan, PlanError, decode, encode
 from harness.verdict import Status, Verdict
 
@@ -173,7 +173,7 @@ def recorded(folder: Path) -> Sequence[Recorded]:
 def histories(path: Path) -> Sequence[History]:
     """The histories in one `history.jsonl` (or the folder that holds it), one for each `plan` event.
 
-    Raises `ValueError` naming file and line.
+    Raises `HistoryError` naming file and line.
     """
     path = path / "history.jsonl" if path.is_dir() else path
     events: Iterable[Event] = read(path)
@@ -182,6 +182,6 @@ def histories(path: Path) -> Sequence[History]:
         if event.kind == "plan":
             runs.append([])
         if not runs:
-            raise ValueError(f"{path}: the first event is not a plan: this is not the beginning of a history")
+            raise HistoryError(f"{path}: the first event is not a plan: this is not the beginning of a history")
         runs[-1].append(event)
     return [History.merged(run) for run in runs]

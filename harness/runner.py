@@ -6,7 +6,7 @@ at rest, and is bounded; when the bound passes, the reason is written down. Then
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from inspect import signature
@@ -23,7 +23,7 @@ from harness.outcomes import Outcome, of_status, together
 from harness.plan import Begin, Do, End, Join, Meanwhile, Operation, Plan, PlanError, Step, Wait, encode
 from harness.provider import ProviderError
 from harness.run import Run
-from harness.stack import Stack
+from harness.stack import Node, Stack, StackError
 from harness.verdict import INVARIANTS
 
 POLL_S = 0.005
@@ -113,6 +113,9 @@ class _Execution:
     async def arc(self) -> None:
         self._record_plan()
         self._phase("set-up")
+        for node in self._stack.nodes.values():
+            if not node.alive:  # an earlier plan could not bring it up again; `StackError` if this one cannot
+                await node.start()
         await self._auditor.begin()
         try:
             self._phase("disturb")
@@ -188,8 +191,13 @@ class _Execution:
         try:
             count = await touched()
         finally:
-            await context.aclose()
+            await self._mend(context)
             self._recorder.record("harness", "fault-ended", id=id, fault=begin.fault, touched=count)
+
+    async def _mend(self, context: AsyncExitStack) -> None:
+        """End a fault. A node that it killed and that does not come up again is left to `_revive` to tell of."""
+        with suppress(StackError):
+            await context.aclose()
 
     async def _wait(self, until: str, at_most_s: float, args: Mapping[str, Any]) -> None:
         conditions: dict[str, Callable[[], Any]] = {
@@ -353,13 +361,26 @@ class _Execution:
     # After the disturbance
 
     async def _heal(self) -> None:
-        for id in list(self._faults):
-            await self._end(id)
+        """The background first, so that it begins nothing that nobody would end. Then each part, even when another will
+        not be mended: the faults, the youngest first, and the nodes.
+        """
         for task in self._background.values():
             task.cancel()
-        for node in self._stack.nodes.values():
-            if not node.alive:
-                await node.start()
+        await asyncio.gather(*self._background.values(), return_exceptions=True)
+        async with AsyncExitStack() as mending:
+            for node in self._stack.nodes.values():
+                mending.push_async_callback(self._revive, node)
+            for id in self._faults:
+                mending.push_async_callback(self._end, id)
+
+    async def _revive(self, node: Node) -> None:
+        """Start a node that is dead. One that does not come up again is no fault of ours: it is written down, and judged."""
+        if node.alive:
+            return
+        try:
+            await node.start()
+        except StackError as error:
+            self._recorder.record("harness", "node", node=node.name, did="did not come up again", because=str(error))
 
     async def _ask_again(self) -> None:
         """What a client does that does not know what became of its request: ask again, with the same key."""
@@ -382,6 +403,10 @@ class _Execution:
         loop = asyncio.get_running_loop()
         began, reason = loop.time(), None
         while loop.time() - began < SETTLE_S:
+            down = [name for name, node in self._stack.nodes.items() if not node.alive]
+            if down:
+                reason = f"{' and '.join(down)} did not come up again"
+                break
             rest = await self._stack.provider.rest()
             reason = rest.reason
             if reason is None:

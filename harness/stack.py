@@ -13,6 +13,10 @@ from harness.wire.tap import Surgery, Tap
 from harness.wire.toxic_kinds import Stream
 
 
+class StackError(Exception):
+    """The stack did not come up; the message says which part, why, and where its log is."""
+
+
 class Node(Protocol):
     """A process that can be killed, paused and started again, on the same port."""
 

@@ -1,5 +1,6 @@
 """Surgery on one message, as the faults that need it share it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -7,6 +8,8 @@ from typing import Literal
 from harness.faults import Touched, link_of
 from harness.stack import Stack
 from harness.wire.tap import Surgery
+
+FINISH_S = 15.0
 
 
 @asynccontextmanager
@@ -26,10 +29,12 @@ async def operate(
     surgery = Surgery(link, label, point, writes, (other, seen) if since else None, act)
 
     async def touched() -> int:
-        return 1 if surgery.hit else 0
+        return 1 if surgery.finished.is_set() else 0
 
     stack.wire.schedule(on.tap, surgery)
     try:
         yield touched
     finally:
         stack.wire.cancel(surgery)
+        if surgery.hit:  # what was begun is finished before anything is mended
+            await asyncio.wait_for(surgery.finished.wait(), FINISH_S)

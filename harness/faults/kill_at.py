@@ -22,9 +22,9 @@ async def kill_at(
     """
     victim = stack.nodes[node]
     surgery = operate(stack, link=link, label=label, point=point, writes=writes, since=since, act=victim.kill)
-    async with surgery as touched:
-        try:
+    try:
+        async with surgery as touched:
             yield touched
-        finally:
-            if not victim.alive:
-                await victim.start()
+    finally:
+        if not victim.alive:
+            await victim.start()

@@ -10,7 +10,8 @@ from harness.verdict import NothingToJudge, Violation, invariant
 def told_the_truth(history: History) -> Iterator[Violation]:
     """What customers read is so: no credit is announced before it is in the ledger, no payment called failed that was taken.
 
-    A payment that is lost for good is every-payment-is-credited's to report, a credit without a payment
+    Whoever repeats the provider's own "failed" is not lying, even when the provider takes it back that very moment. A
+    payment that is lost for good is every-payment-is-credited's to report, a credit without a payment
     only-real-payments-credit's, a success that was undone status-never-goes-back's.
     """
     told = [event for event in history.of("answered") if event.get("word") and event.get("top_up")]
@@ -39,11 +40,15 @@ def _lie(event: Event, payment: Payment | None, written: dict[str, float]) -> st
             return "'Credit applied', and the ledger has no such credit"
         if written[payment.payment] > event.at:
             return "'Credit applied' before the credit was in the ledger"
-    if event["word"] == "failed" and payment and payment.captured and payment.captured.at < event.at:
+    if event["word"] == "failed" and payment and _taken_by(event, payment) and not payment.said_failed:
         return "'Payment failed', and the money had been taken"
     if event.get("final") and event["word"] != "credited" and payment and payment.payment in written:
         return f"{event['word']!r} after all had settled, and the credit is in the ledger"
     return None
+
+
+def _taken_by(event: Event, payment: Payment) -> bool:
+    return payment.captured is not None and payment.captured.at < event.at
 
 
 def _phantom(history: History) -> set[str]:

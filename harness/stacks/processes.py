@@ -19,7 +19,7 @@ import httpx
 
 from harness.cache import run_dir
 from harness.provider import ProviderControl
-from harness.stack import Link, Node, Wire
+from harness.stack import Link, Node, StackError, Wire
 from harness.stacks.children import Child, start_child
 from harness.stacks.ports import LOOPBACK, free_port
 from harness.stacks.postgres import PostgresCluster
@@ -34,10 +34,6 @@ READY_POLL_S = 0.01
 PROVIDER_READY_S = 20.0
 MERCHANT = "chaos-merchant"
 PROVIDER_COMMAND = (sys.executable, "-m", "fake_provider")
-
-
-class StackError(Exception):
-    """The stack did not come up; the message says which part, why, and where its log is."""
 
 
 class ServiceProcess:

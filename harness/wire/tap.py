@@ -36,7 +36,8 @@ class Surgery:
     `label` must begin the crossing's label; with `writes`, it must write or end a transaction that wrote. `since` names a
     link and the beginning of a label that must have crossed first. `point` says when: `before` it is delivered (it never
     arrives), or `after` it was delivered and answered, before the answer is passed on (it happened, nobody heard). Then
-    `act` is awaited, and the connection is cut on both sides.
+    `act` is awaited, and the connection is cut on both sides. `hit` names the crossing once it is chosen; `finished` is
+    set when all of it is done, or when the connection ended before it could be.
     """
 
     link: str
@@ -47,6 +48,7 @@ class Surgery:
     act: Callable[[], Awaitable[None]] | None = None
     armed: bool = field(default=False, init=False)
     hit: str | None = field(default=None, init=False)
+    finished: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def __post_init__(self) -> None:
         self.armed = self.since is None
@@ -184,6 +186,8 @@ class Connection:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
+            if self._operating is not None:
+                self._operating.finished.set()
 
     async def _delivered(self) -> None:
         """Both ends have said their last: what is still in hand goes out before the connection closes."""
@@ -223,9 +227,12 @@ class Connection:
 
     async def _finish(self, surgery: Surgery) -> None:
         self._tap.operated(surgery)
-        if surgery.act is not None:
-            self._acting = True
-            await surgery.act()
+        try:
+            if surgery.act is not None:
+                self._acting = True
+                await surgery.act()
+        finally:
+            surgery.finished.set()
         raise Cut
 
 
