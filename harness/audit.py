@@ -169,7 +169,7 @@ class Auditor:
 
     def _unread(self, kind: str, values: Mapping[str, Any], because: str) -> None:
         book = f"service {kind} {values['account']}"
-        self._recorder.record("harness", "book-unread", book=book, because=because)
+        self._recorder.record("harness", "book-unread", book=book, account=values["account"], because=because)
 
 
 def _of_an_entry(row: Mapping[str, Any], account: Account) -> dict[str, Any]:

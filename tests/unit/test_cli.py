@@ -1,0 +1,288 @@
+"""What a person types and what a machine reads of it: names, messages, exit codes. No stack is started here."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import cli
+from harness.engines import suite
+from harness.faults import FAULTS
+from harness.history import Event, History, write
+from harness.plan import Begin, Plan, PlanError, encode
+from harness.run import Run
+from harness.scenario import SCENARIOS
+from harness.stacks.processes import StackError
+from harness.verdict import INVARIANTS, Status, Verdict
+from reference_impl.mutants import catalogue
+
+COMMANDS = ("run", "replay", "judge", "mutants", "load", "list", "doctor", "up")
+
+Answer = tuple[int, str, str]
+Type = Callable[..., Answer]
+
+
+@pytest.fixture
+def type_(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Type:
+    """Types a command where nothing can be started: exit code, what was printed, and what was complained of."""
+
+    def no_stack(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a stack was started")
+
+    monkeypatch.setattr(suite, "processes", no_stack)
+    monkeypatch.setattr(cli, "processes", no_stack)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.chdir(tmp_path)
+
+    def type_(*words: str) -> Answer:
+        monkeypatch.setattr("sys.argv", ["topup-chaos", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        printed = capsys.readouterr()
+        assert isinstance(end.value.code, int)
+        return end.value.code, printed.out, printed.err
+
+    return type_
+
+
+def carried_out(*statuses: Status) -> Callable[..., Any]:
+    """In place of the executor: runs that ended like this."""
+
+    async def carry_out_all(order: Any, progress: Any, watcher: Any) -> None:
+        for job, status in zip(order.jobs, statuses, strict=False):
+            plan = encode(job.plan)
+            history = History((Event(at=1.0, actor="harness", kind="plan", facts={"plan": plan}),))
+            verdict = Verdict("kept", "It is kept.", status, because="no reason")
+            ran = Run(
+                plan=job.plan,
+                target="till",
+                mutant=job.mutant,
+                proxies="none",
+                versions={},
+                started=datetime.now(UTC),
+                took_s=0.0,
+                history=history,
+                verdicts=(verdict,),
+                payments=(),
+                again=job.again,
+            )
+            progress.runs.append(ran)
+            watcher.begins(job.plan.name)
+            watcher.finished(ran)
+            write(history, progress.folder / "history.jsonl")
+
+    return carry_out_all
+
+
+def breaks(error: BaseException) -> Callable[..., Any]:
+    async def carry_out_all(*_: Any) -> None:
+        raise error
+
+    return carry_out_all
+
+
+# Exit codes
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        ([Status.HOLDS, Status.HOLDS], 0),
+        ([Status.HOLDS, Status.BROKEN], 1),
+        ([Status.BROKEN, Status.UNKNOWN], 1),
+        ([Status.HOLDS, Status.UNKNOWN], 3),
+        ([Status.HOLDS], 3),
+        ([], 3),
+    ],
+    ids=["holds", "one broken", "broken outranks unknown", "one unknown", "one was not run", "none was run"],
+)
+def test_the_exit_code_is_the_worst_verdict(
+    type_: Type, monkeypatch: pytest.MonkeyPatch, statuses: list[Status], code: int
+) -> None:
+    """What was not run is not known, so it is never green."""
+    monkeypatch.setattr(cli, "carry_out_all", carried_out(*statuses))
+    assert type_("run", "calm", "duplicate-callbacks", "--seed", "7")[0] == code
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PlanError("the plan is about nothing"), 2),
+        (StackError("the service does not start"), 2),
+        (RuntimeError("oops"), 70),
+        (KeyError("balance_minor"), 70),
+        (IndexError("list index out of range"), 70),
+        (AssertionError("never"), 70),
+        (KeyboardInterrupt(), 130),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
+)
+def test_what_is_wrong_with_the_order_is_2_and_what_is_wrong_with_the_harness_70(
+    type_: Type, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
+) -> None:
+    """A crash of the harness must not look like somebody's typing error, nor like a verdict."""
+    monkeypatch.setattr(cli, "carry_out_all", breaks(error))
+    exit_code, _, complaint = type_("run", "calm")
+    assert exit_code == code
+    if code == 2:
+        assert complaint == f"topup-chaos: {error}\n", "one line, no traceback"
+    if code == 70:
+        assert "the harness itself crashed" in complaint
+
+
+# Wrong usage
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["run", "duplicate-calbacks"],
+            "There is no scenario named 'duplicate-calbacks'. Did you mean 'duplicate-callbacks'?",
+        ),
+        (["run", "calm", "--mutant", "never-ask"], "Did you mean 'never-asks'?"),
+        (["mutants", "never-ask"], "Did you mean 'never-asks'?"),
+        (["run", "calm", "--target", "nowhere/target.toml"], "nowhere/target.toml does not exist"),
+        (["load", "--target", "nowhere/target.toml"], "nowhere/target.toml does not exist"),
+        (["up", "--target", "nowhere/target.toml"], "nowhere/target.toml"),
+        (["replay", "nowhere"], "nowhere"),
+        (["judge", "nowhere.jsonl"], "nowhere.jsonl does not exist"),
+    ],
+)
+def test_a_name_that_there_is_not_is_2_with_the_nearest_one(
+    type_: Type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str], says: str
+) -> None:
+    """Before anything is started, and before anything is written."""
+    if words[0] == "up":
+        monkeypatch.undo()
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.argv", ["topup-chaos"])
+    code, _, complaint = type_(*words)
+    assert (code, complaint.count("\n")) == (2, 1)
+    assert says in complaint
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [["rum"], ["run", "--sed", "1"], ["run", "--seed", "x"], ["load", "--users", "0"]])
+def test_options_that_there_are_not_are_2(type_: Type, words: list[str]) -> None:
+    assert type_(*words)[0] == 2
+
+
+def test_a_production_target_is_refused(type_: Type, tmp_path: Path) -> None:
+    described = cli.REFERENCE.read_text().replace('environment = "chaos"', 'environment = "production-eu"')
+    (tmp_path / "target.toml").write_text(described)
+    code, _, complaint = type_("run", "calm", "--target", "target.toml")
+    assert code == 2
+    assert "looks like production" in complaint
+
+
+# Judging what was recorded
+
+
+def recorded(path: Path, *histories: list[Event]) -> str:
+    write(History(tuple(event for history in histories for event in history)), path)
+    return str(path)
+
+
+def told(*more: tuple[str, dict[str, Any]], steps: tuple[Begin, ...] = (), audited: bool = True) -> list[Event]:
+    plan = {"plan": encode(Plan("story", "A story.", 7, steps, ())), "unoffered": {}}
+    events = [("plan", plan), *more, *([("audited", {})] if audited else [])]
+    return [Event(at=float(at), actor="harness", kind=kind, facts=facts) for at, (kind, facts) in enumerate(events)]
+
+
+CALM = told(("settled", {"reason": None, "took_s": 0.1}))
+RESTLESS = told(("settled", {"reason": "1 callback held", "took_s": 30.0}))
+UNAUDITED = told(audited=False)
+IDLE = told(steps=(Begin("x1", "latency"),))
+
+
+@pytest.mark.parametrize(
+    ("histories", "code", "says"),
+    [
+        ([CALM], 0, "holds    story"),
+        ([RESTLESS], 1, "still waiting for: 1 callback held"),
+        ([UNAUDITED], 3, "the run ended before its audit"),
+        ([IDLE], 3, "latency (x1) never ended"),
+        ([CALM, UNAUDITED], 3, "books-are-read"),
+        ([UNAUDITED, RESTLESS, CALM], 1, "settles-in-time"),
+    ],
+    ids=["holds", "broken", "not audited", "idle fault", "one of two unknown", "one of three broken"],
+)
+def test_judge_needs_a_history_and_nothing_else(
+    type_: Type, tmp_path: Path, histories: list[list[Event]], code: int, says: str
+) -> None:
+    exit_code, printed, _ = type_("judge", recorded(tmp_path / "history.jsonl", *histories))
+    assert exit_code == code
+    assert says in printed
+    assert type_("judge", str(tmp_path))[:2] == (code, printed), "the folder will do as well"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "holds no events"),
+        ("not json\n", "history.jsonl:1"),
+        ('{"at": 1, "actor": "client", "kind": "invoked"}\n', "not a plan"),
+        ('{"at": 1, "actor": "harness", "kind": "plan"}\n', "plan"),
+        ('{"at": 1, "actor": "harness", "kind": "plan", "plan": {"name": "story"}}\n', "story"),
+    ],
+    ids=["empty", "no JSON", "no plan first", "a plan event without its plan", "half a plan"],
+)
+def test_a_file_that_is_no_history_is_2(type_: Type, tmp_path: Path, text: str, says: str) -> None:
+    """With file and line, or what is missing."""
+    (tmp_path / "history.jsonl").write_text(text)
+    code, _, complaint = type_("judge", "history.jsonl")
+    assert (code, complaint.count("\n")) == (2, 1)
+    assert says in complaint
+
+
+# Help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_it_is_for_and_shows_an_example(type_: Type, command: str) -> None:
+    """An example for whatever takes an argument; and every name in an example exists."""
+    code, printed, _ = type_(command, "--help")
+    assert code == 0
+    assert len(printed.split()) > 10
+    examples = re.findall(r"topup-chaos (\w+)([^·│\n]*)", printed.partition("Example")[2])
+    assert examples or command in ("list", "doctor", "up")
+    for named, words in examples:
+        assert named == command
+        for word in re.findall(r"(?<= )[a-z]+-[a-z-]+", words):
+            assert word in SCENARIOS or word in catalogue()
+
+
+def test_help_lists_every_command_and_the_exit_codes(type_: Type) -> None:
+    code, printed, _ = type_("--help")
+    assert code == 0
+    assert all(re.search(rf"\b{command}\b", printed) for command in COMMANDS)
+    assert all(part in printed for part in ("0 holds", "1 broken", "2 wrong usage", "3 unknown", "70 the harness"))
+
+
+def test_list_names_everything_with_its_sentence(type_: Type) -> None:
+    code, printed, _ = type_("list")
+    assert code == 0
+    lines = {line.split()[0]: line for line in printed.splitlines() if line.startswith("  ")}
+    for names in (SCENARIOS, FAULTS, INVARIANTS, catalogue()):
+        for name in names:
+            assert len(lines[name].split()) > 4, f"{name} has no sentence"
+
+
+# Repeating
+
+
+def test_a_run_prints_the_seed_it_drew_and_the_command_that_repeats_it(
+    type_: Type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Typed again, it makes the same plans."""
+    monkeypatch.setattr(cli, "carry_out_all", carried_out(Status.BROKEN))
+    _, printed, _ = type_("run", "calm")
+    found = re.search(r"seed (\d+)", printed)
+    assert found
+    assert re.search(rf"topup-chaos'? run calm --seed {found.group(1)}", printed)
+    assert list((tmp_path / "reports" / "runs").glob("*-calm/run.json"))
