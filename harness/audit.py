@@ -5,6 +5,7 @@ lists no entries, the credits are inferred from the balance, whose amounts name 
 were told, already there.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -126,18 +127,17 @@ class Auditor:
 
     def _infer(self, snapshot: str, account: Account, balance: int) -> None:
         """Credits out of a bare balance: how often each payment's amount is in it."""
-        paid = {
-            payment.captured_minor: payment.payment
-            for payment in captured(self._recorder.history())
-            if payment.account == account.account
-        }
+        paid: dict[int, list[str]] = defaultdict(list)
+        for payment in captured(self._recorder.history()):
+            if payment.account == account.account:
+                paid[payment.captured_minor].append(payment.payment)
         times = times_each(balance, list(paid))
-        found = (
-            [(paid[amount], amount) for amount, count in times.items() for _ in range(count)]
-            if times is not None
-            else [(None, balance)]
-        )
-        for payment, amount in found:
+        found: list[tuple[str | None, int]] = [(None, balance)]
+        if times is not None:  # of several payments of one amount, each is credited before any is twice
+            found = [
+                (paid[amount][turn % len(paid[amount])], amount) for amount, n in times.items() for turn in range(n)
+            ]
+        for name, amount in found:
             self._recorder.record(
                 "service",
                 "entry",
@@ -145,7 +145,7 @@ class Auditor:
                 own=True,
                 inferred=True,
                 account=account.account,
-                payment=payment,
+                payment=name,
                 amount_minor=amount,
                 currency=account.currency,
             )

@@ -97,6 +97,11 @@ def credited_unasked(history: History) -> frozenset[str | None]:
     return frozenset(credit.payment for credit in credits_of(history, snapshot))
 
 
+def unread(history: History) -> frozenset[str]:
+    """Accounts of which some book of the service could not be read: nothing is known of their payments, and nothing said."""
+    return frozenset(event["account"] for event in history.of("book-unread") if event.get("account"))
+
+
 def held(history: History) -> frozenset[str]:
     """Payments that the service put aside, visibly, because they are not what was asked for; and that truly are not.
 
@@ -115,14 +120,11 @@ def held(history: History) -> frozenset[str]:
 
 
 def lost(history: History) -> Sequence[Payment]:
-    """Payments for which money was taken, that no credit and no visible doubt answers for.
-
-    Where the service's book of an account could not be read, nothing is known of its payments, and nothing said.
-    """
+    """Payments for which money was taken, that no credit and no visible doubt answers for."""
     answered = {credit.payment for credit in credits_of(history)} | held(history)
-    unread = {event.get("account") for event in history.of("book-unread")}
+    silent = unread(history)
     return tuple(
-        payment for payment in captured(history) if payment.payment not in answered and payment.account not in unread
+        payment for payment in captured(history) if payment.payment not in answered and payment.account not in silent
     )
 
 
@@ -161,13 +163,13 @@ def payment_verdicts(history: History, verdicts: Sequence[Verdict]) -> tuple[Pay
 def _payment_verdicts(history: History, found: dict[str, str]) -> Iterator[PaymentVerdict]:
     early = credited_unasked(history)
     aside = held(history)
-    audited = bool(history.of("audited"))
+    audited, silent = bool(history.of("audited")), unread(history)
     for payment in captured(history):
         word = found.get(payment.payment) or ("set aside" if payment.payment in aside else "exact")
         due = payment.captured is not None and payment.captured.at < asked_at(history)
         if word == "exact" and due and payment.payment not in early:
             word = "late"
-        word = word if audited else "unknown"
+        word = word if audited and payment.account not in silent else "unknown"
         yield PaymentVerdict(payment.payment, payment.account, payment.captured_minor, payment.currency, word)
     for credit in phantoms(history):
         name = credit.payment or "(no payment)"

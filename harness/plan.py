@@ -77,7 +77,7 @@ class Join:
 class Wait:
     """Wait until something is true, at most `at_most_s`; then the run goes on, and the history says so.
 
-    `until` is one of `harness.runner.CONDITIONS`: `callbacks-attempted`, `fault-touched`, `time-passed`.
+    `until` is one of `CONDITIONS`.
     """
 
     until: str
@@ -87,6 +87,8 @@ class Wait:
     def __hash__(self) -> int:
         return hash((self.until, self.at_most_s))
 
+
+CONDITIONS = ("callbacks-attempted", "fault-touched", "time-passed")
 
 Step: TypeAlias = Do | Begin | End | Meanwhile | Join | Wait
 STEPS: dict[str, type[Step]] = {
@@ -150,13 +152,20 @@ def decode(data: Any) -> Plan:
             name=str(data["name"]),
             story=str(data["story"]),
             seed=_seed(data["seed"]),
-            steps=tuple(_decode_step(step) for step in data["steps"]),
-            about=tuple(data["about"]),
+            steps=tuple(_decode_step(step) for step in _list(data, "steps")),
+            about=tuple(str(name) for name in _list(data, "about")),
         )
     except KeyError as missing:
         raise PlanError(f"the plan has no {missing}: it needs name, story, seed, steps and about") from None
     except TypeError as error:
         raise PlanError(f"the plan does not read: {error}") from None
+
+
+def _list(data: Any, field: str) -> list[Any]:
+    value = data[field]
+    if not isinstance(value, list):
+        raise PlanError(f"a plan's `{field}` is a list; this is {value!r}")
+    return value
 
 
 def _seed(value: Any) -> int:
@@ -185,6 +194,8 @@ def _decode_step(data: Any) -> Step:
         raise PlanError(f"a step's `step` is one of {', '.join(STEPS)}; this is {data!r}")
     fields = {key: value for key, value in data.items() if key != "step"}
     kind = STEPS[data["step"]]
+    if kind is Wait and fields.get("until") not in CONDITIONS:
+        raise PlanError(f"a wait's `until` is one of {', '.join(CONDITIONS)}; this is {fields.get('until')!r}")
     if kind is Do:
         return Do(tuple(Operation(**operation) for operation in fields["operations"]))
     if kind is Meanwhile:

@@ -20,7 +20,7 @@ from harness.history import Event, Recorder
 from harness.judge import judge
 from harness.locust import put_load
 from harness.outcomes import Outcome, of_status, together
-from harness.plan import Begin, Do, End, Join, Meanwhile, Operation, Plan, PlanError, Step, Wait, encode
+from harness.plan import CONDITIONS, Begin, Do, End, Join, Meanwhile, Operation, Plan, PlanError, Step, Wait, encode
 from harness.provider import ProviderError
 from harness.run import Run
 from harness.stack import Node, Stack, StackError
@@ -32,7 +32,6 @@ DURABLE_S = 0.5
 RECONCILE_CYCLES = 2
 ATTEMPTS = 8
 CLIENT_TIMEOUT_S = 4.0
-CONDITIONS = ("callbacks-attempted", "fault-touched", "time-passed")
 
 AGAIN_S = 0.3
 """How long a client lets a conflict rest before it asks again with the same key."""
@@ -116,18 +115,14 @@ class _Execution:
         for node in self._stack.nodes.values():
             if not node.alive:  # an earlier plan could not bring it up again; `StackError` if this one cannot
                 await node.start()
-        await self._auditor.begin()
         try:
-            self._phase("disturb")
-            for step in self._plan.steps:
-                await self._step(step)
-            for id in list(self._background):
-                await self._join(id)
-        finally:
-            self._phase("heal")
-            await self._heal()
-        await self._ask_again()
-        try:
+            await self._auditor.begin()
+            try:
+                await self._disturb()
+            finally:
+                self._phase("heal")
+                await self._heal()
+            await self._ask_again()
             self._phase("settle")
             await self._settle()
             await self._reconcile()
@@ -135,6 +130,13 @@ class _Execution:
             await self._audit()
         except ProviderError as error:
             self._recorder.record("harness", "book-unread", book="provider", because=str(error))
+
+    async def _disturb(self) -> None:
+        self._phase("disturb")
+        for step in self._plan.steps:
+            await self._step(step)
+        for id in list(self._background):
+            await self._join(id)
 
     def _phase(self, name: str) -> None:
         self._recorder.record("harness", "phase", name=name)
@@ -155,7 +157,10 @@ class _Execution:
     async def _step(self, step: Step) -> None:
         match step:
             case Do(operations):
-                await asyncio.gather(*(self._do(operation) for operation in operations))
+                ends = await asyncio.gather(*(self._do(operation) for operation in operations), return_exceptions=True)
+                for end in ends:
+                    if isinstance(end, BaseException):
+                        raise end
             case Begin(id, fault, args):
                 await self._begin(id, fault, args)
             case End(id):

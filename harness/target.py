@@ -114,6 +114,10 @@ def read(path: Path) -> Target:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise TargetError(f"{path} does not exist: name a target.toml with --target") from None
+    except OSError as error:
+        raise TargetError(f"{path} cannot be read: {error.strerror}; name a target.toml with --target") from None
+    except UnicodeDecodeError as error:
+        raise TargetError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from None
     except tomllib.TOMLDecodeError as error:
         raise TargetError(f"{path} is not TOML: {error}") from None
     try:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
 from harness.faults import Touched, link_of
@@ -36,5 +36,7 @@ async def operate(
         yield touched
     finally:
         stack.wire.cancel(surgery)
-        if surgery.hit:  # what was begun is finished before anything is mended
-            await asyncio.wait_for(surgery.finished.wait(), FINISH_S)
+        if surgery.hit:  # what was begun is finished before anything is mended; unfinished, it has touched nothing
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FINISH_S):
+                    await surgery.finished.wait()

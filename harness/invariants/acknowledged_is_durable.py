@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 
-from harness.books import asked_at, captured, credited_unasked, held, lost, story
+from harness.books import asked_at, captured, credited_unasked, held, lost, story, unread
 from harness.history import History
 from harness.verdict import NothingToJudge, Violation, invariant
 
@@ -24,9 +24,10 @@ def acknowledged_is_durable(history: History) -> Iterator[Violation]:
         raise NothingToJudge("no callback of a capture was acknowledged")
     kept = credited_unasked(history) | held(history)
     gone = {payment.payment for payment in lost(history)}
+    silent = unread(history)
     for payment in captured(history):
         name = payment.payment
-        if name in heard and name not in kept and name not in gone:
+        if name in heard and name not in kept and name not in gone and payment.account not in silent:
             says = (
                 f"the callback of {name} was acknowledged, and its credit was not there until the service asked again"
             )

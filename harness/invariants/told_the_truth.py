@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 
-from harness.books import Payment, captured, credits_of, lost, phantoms, story, top_up_of
+from harness.books import Payment, captured, credits_of, lost, phantoms, story, top_up_of, unread
 from harness.history import Event, History
 from harness.judge_facts import regressions
 from harness.verdict import NothingToJudge, Violation, invariant
@@ -20,6 +20,7 @@ def told_the_truth(history: History) -> Iterator[Violation]:
     taken = {payment.reference: payment for payment in captured(history)}
     written = _written(history)
     elsewhere = {payment.reference for payment in lost(history)} | _phantom(history)
+    silent = unread(history)
     once_credited = set(regressions(history))
     reported = set()
     for event in told:
@@ -28,7 +29,13 @@ def told_the_truth(history: History) -> Iterator[Violation]:
         if event["word"] == "credited":
             once_credited.add(top_up)
         undone = event["word"] != "credited" and top_up in once_credited
-        if lie and top_up not in reported and not undone and top_up not in elsewhere:
+        if (
+            lie
+            and top_up not in reported
+            and not undone
+            and top_up not in elsewhere
+            and event.get("account") not in silent
+        ):
             reported.add(top_up)
             name = payment.payment if payment else None
             yield Violation(f"the customer of {top_up} read {lie}", story(history, name, event), name)

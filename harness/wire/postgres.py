@@ -20,7 +20,8 @@ _VERB = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _WRITES = re.compile(
-    r"\b(insert\s+into|update\s+(?:only\s+)?[\w.\"]+(?:\s+(?:as\s+)?[\w\"]+)?\s+set|delete\s+from)\b", re.IGNORECASE
+    r"\b(insert\s+into|update\s+(?:only\s+)?[\w.\"]+(?:\s+(?:as\s+)?[\w\"]+)?\s+set|delete\s+from|merge\s+into)\b",
+    re.IGNORECASE,
 )
 
 
@@ -132,7 +133,7 @@ def label_of(sql: str) -> str:
     words = sql.strip().rstrip(";").split()
     if not words:
         return "empty statement"
-    first = words[0].upper()
+    first = words[0].upper().rstrip(";")
     if first in ("BEGIN", "START"):
         return "BEGIN"
     if first in ("COMMIT", "END"):

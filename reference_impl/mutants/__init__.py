@@ -74,7 +74,15 @@ def catalogue() -> Mapping[str, Mutant]:
 
 def changed(part: type) -> list[str]:
     """What a class defines itself."""
-    noise = {"__module__", "__doc__", "__qualname__", "__firstlineno__", "__static_attributes__", "__parameters__"}
+    noise = {
+        "__module__",
+        "__doc__",
+        "__annotations__",
+        "__qualname__",
+        "__firstlineno__",
+        "__static_attributes__",
+        "__parameters__",
+    }
     return [name for name in vars(part) if name not in noise]
 
 
