@@ -1,0 +1,1138 @@
+"""Every promise, on histories written by hand: kept, broken, and with nothing to judge it by."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from histories import BEFORE, Story
+
+import harness.invariants
+from harness.books import payment_verdicts, unread
+from harness.history import History
+from harness.registry import load
+from harness.verdict import INVARIANTS, Status, Verdict
+
+load(harness.invariants)
+
+Tell = Callable[[Story], Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A story, and what one invariant says of it."""
+
+    invariant: str
+    status: Status
+    tell: Tell
+    says: str
+    payment: str | None = None
+    verdict: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.invariant} {self.status.word}: {self.tell.__name__.replace('_', ' ')}"
+
+
+CASES: list[Case] = []
+
+
+def holds(invariant: str) -> Callable[[Tell], Tell]:
+    return _case(invariant, Status.HOLDS, "")
+
+
+def unknown(invariant: str, because: str) -> Callable[[Tell], Tell]:
+    return _case(invariant, Status.UNKNOWN, because)
+
+
+def broken(invariant: str, says: str, payment: str | None = None, verdict: str | None = None) -> Callable[[Tell], Tell]:
+    """Exactly one violation, which says so."""
+    return _case(invariant, Status.BROKEN, says, payment, verdict)
+
+
+def _case(invariant: str, status: Status, says: str, *of_payment: str | None) -> Callable[[Tell], Tell]:
+    def add(tell: Tell) -> Tell:
+        CASES.append(Case(invariant, status, tell, says, *of_payment))
+        return tell
+
+    return add
+
+
+# credited-at-most-once
+
+
+@holds("credited-at-most-once")
+def one_payment_reported_three_times_and_credited_once(story: Story) -> None:
+    story.captured()
+    for _ in range(3):
+        story.callback()
+    story.entry()
+
+
+@holds("credited-at-most-once")
+def the_same_entry_read_before_the_service_asked_and_at_the_end(story: Story) -> None:
+    story.captured()
+    story.entry(snapshot=BEFORE)
+    story.entry()
+
+
+@holds("credited-at-most-once")
+def the_other_side_of_a_posting(story: Story) -> None:
+    story.captured()
+    story.entry()
+    story.entry(account="provider", own=False)
+    story.entry(amount=-500)
+
+
+@broken("credited-at-most-once", "pay_1 was credited 2 times", "pay_1", "doubled")
+@holds("told-the-truth")
+@holds("every-payment-is-credited")
+@holds("credit-matches-payment")
+def a_second_credit_written_after_the_customer_read_of_the_first(story: Story) -> None:
+    story.captured()
+    first = story.now
+    story.reads(1, "credited")
+    story.entry(written=first)
+    story.entry(written=story.now)
+    story.audited()
+
+
+@holds("credited-at-most-once")
+@broken("only-real-payments-credit", "A was credited for pay_9, for which no money was taken", "pay_9", "phantom")
+def one_credit_for_a_payment_that_nobody_made(story: Story) -> None:
+    story.captured()
+    story.entry()
+    story.entry(9)
+    story.audited()
+
+
+@unknown("credited-at-most-once", "no entry in the history")
+@broken("every-payment-is-credited", "pay_1 was captured but never credited", "pay_1", "lost")
+def a_ledger_without_entries(story: Story) -> None:
+    story.captured()
+    story.audited()
+
+
+# every-payment-is-credited
+
+
+@holds("every-payment-is-credited")
+def a_credit_that_came_only_when_the_service_asked(story: Story) -> None:
+    story.captured()
+    story.balance(0, BEFORE)
+    story.entry()
+    story.audited()
+
+
+@broken("every-payment-is-credited", "pay_1 was captured but never credited", "pay_1", "lost")
+def a_credit_that_was_gone_in_the_end(story: Story) -> None:
+    story.captured()
+    story.entry(snapshot=BEFORE)
+    story.audited()
+
+
+@holds("every-payment-is-credited")
+@holds("acknowledged-is-durable")
+def a_payment_of_another_amount_set_aside_for_all_to_see(story: Story) -> None:
+    story.asks()
+    story.captured(captured=300)
+    story.callback()
+    story.set_aside()
+    story.entry(2)
+    story.balance(0, BEFORE)
+    story.audited()
+
+
+@broken("every-payment-is-credited", "pay_1 was captured", "pay_1", "lost")
+def a_payment_set_aside_although_it_is_what_was_asked_for(story: Story) -> None:
+    story.asks()
+    story.captured()
+    story.set_aside()
+    story.audited()
+
+
+@broken("every-payment-is-credited", "pay_1 was captured", "pay_1", "lost")
+def a_payment_of_another_amount_dropped_without_a_word(story: Story) -> None:
+    story.asks()
+    story.captured(captured=300)
+    story.audited()
+
+
+@unknown("every-payment-is-credited", "no payment was captured")
+@unknown("captured-at-most-once", "no payment was captured")
+def a_payment_that_was_declined(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.payment(1, "failed")
+    story.audited()
+
+
+@unknown("every-payment-is-credited", "no audited in the history")
+def a_run_that_ended_before_its_audit(story: Story) -> None:
+    story.captured()
+
+
+@holds("every-payment-is-credited")
+@holds("acknowledged-is-durable")
+@holds("told-the-truth")
+def payments_of_an_account_whose_books_could_not_be_read(story: Story) -> None:
+    story.captured(1)
+    story.captured(2, account="B")
+    story.callback(1)
+    story.callback(2)
+    story.reads(1, "credited")
+    story.reads(2, "credited", account="B")
+    story.entry(1, snapshot=BEFORE)
+    story.entry(1)
+    story.unread(account="B")
+    story.audited()
+
+
+@broken("every-payment-is-credited", "pay_1 was captured", "pay_1", "lost")
+def a_payment_lost_beside_an_account_whose_books_could_not_be_read(story: Story) -> None:
+    story.captured()
+    story.unread(account="B")
+    story.audited()
+
+
+@broken("every-payment-is-credited", "pay_1 was captured", "pay_1", "lost")
+def a_payment_lost_while_the_providers_book_was_unread(story: Story) -> None:
+    story.captured()
+    story.event("harness", "book-unread", book="provider", because="it is gone")
+    story.audited()
+
+
+@holds("every-payment-is-credited")
+def a_payment_that_is_not_what_was_asked_for_at_a_target_that_shows_no_doubts(story: Story) -> None:
+    story.plan(unoffered={"discrepancy": "it has no [operations.discrepancies]"})
+    story.asks()
+    story.captured(captured=300)
+    story.audited()
+
+
+@broken("every-payment-is-credited", "pay_1 was captured", "pay_1", "lost")
+def a_payment_that_is_what_was_asked_for_at_a_target_that_shows_no_doubts(story: Story) -> None:
+    story.plan(unoffered={"discrepancy": "it has no [operations.discrepancies]"})
+    story.asks()
+    story.captured()
+    story.audited()
+
+
+# only-real-payments-credit
+
+
+@holds("only-real-payments-credit")
+def a_credit_for_money_that_was_taken(story: Story) -> None:
+    story.captured()
+    story.entry()
+    story.audited()
+
+
+@broken("only-real-payments-credit", "for pay_1, for which no money was taken", "pay_1", "phantom")
+@holds("told-the-truth")
+@holds("credit-matches-payment")
+def a_credit_for_a_payment_that_was_declined(story: Story) -> None:
+    story.payment(1, "failed")
+    story.entry(1)
+    story.reads(1, "credited")
+    story.audited()
+
+
+@broken("only-real-payments-credit", "no payment at all", "", "phantom")
+def a_balance_that_no_payments_make(story: Story) -> None:
+    story.captured()
+    story.entry(payment=None, inferred=True, amount=501)
+    story.audited()
+
+
+@unknown("only-real-payments-credit", "no entry in the history")
+def nobody_was_credited(story: Story) -> None:
+    story.audited()
+
+
+# credit-matches-payment
+
+
+@holds("credit-matches-payment")
+def a_part_was_captured_and_that_part_was_credited(story: Story) -> None:
+    story.captured(captured=300)
+    story.entry(amount=300)
+
+
+@broken("credit-matches-payment", "took 300 EUR (minor units), and credited 500 EUR", "pay_1", "wrong amount")
+@holds("every-payment-is-credited")
+@holds("only-real-payments-credit")
+def a_part_was_captured_and_the_whole_was_credited(story: Story) -> None:
+    story.captured(captured=300)
+    story.entry(amount=500)
+    story.audited()
+
+
+@broken("credit-matches-payment", "and credited 500 JPY", "pay_1", "wrong amount")
+def the_right_number_in_another_currency(story: Story) -> None:
+    story.captured()
+    story.entry(currency="JPY")
+
+
+@broken("credit-matches-payment", "pay_1 is of A, and credited B", "pay_1", "wrong account")
+@holds("every-payment-is-credited")
+def the_right_amount_to_somebody_else(story: Story) -> None:
+    story.captured()
+    story.entry(account="B")
+    story.audited()
+
+
+@unknown("credit-matches-payment", "no payment in the history")
+def a_credit_and_a_provider_that_knows_of_nothing(story: Story) -> None:
+    story.entry()
+
+
+# captured-at-most-once
+
+
+@holds("captured-at-most-once")
+def two_wishes_for_the_same_amount_under_two_keys(story: Story) -> None:
+    for n in (1, 2):
+        story.asks(n)
+        story.told(n)
+        story.captured(n)
+
+
+@holds("captured-at-most-once")
+def a_payment_declined_at_first_and_paid_at_the_second_attempt(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.payment(1, "failed")
+    story.captured()
+    story.captured(cause="reported again")
+
+
+@broken("captured-at-most-once", "charged 2 times for one intent: pay_1 and pay_2", "pay_2", "charged again")
+@holds("credited-at-most-once")
+def two_payments_of_one_top_up(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.captured(1)
+    story.captured(2, reference="tu_1")
+    story.entry(1)
+    story.entry(2)
+
+
+@broken("captured-at-most-once", "charged 2 times for one intent: pay_1 and pay_2", "pay_2", "charged again")
+def one_wish_asked_twice_under_one_key_that_became_two_top_ups(story: Story) -> None:
+    for attempt in (1, 2):
+        story.asks(1, attempt=attempt)
+    story.told(1)
+    story.captured(1)
+    story.captured(2)
+
+
+@broken("captured-at-most-once", "charged 3 times", "pay_3", "charged again")
+def three_payments_of_one_top_up_reported_once_though_they_are_one_wish_too(story: Story) -> None:
+    story.asks()
+    story.told()
+    for n in (1, 2, 3):
+        story.captured(n, reference="tu_1")
+
+
+@holds("captured-at-most-once")
+def a_payment_that_no_client_of_ours_asked_for(story: Story) -> None:
+    story.asks(1, amount_minor=700)
+    story.told(1)
+    story.captured(1)
+    story.captured(2)
+
+
+@unknown("captured-at-most-once", "no answered in the history")
+def a_payment_and_no_client(story: Story) -> None:
+    story.captured()
+
+
+# balance-is-sum-of-entries
+
+
+@holds("balance-is-sum-of-entries")
+def a_balance_of_two_credits_and_a_debit(story: Story) -> None:
+    story.ledger_read()
+    story.entry(1, 500)
+    story.entry(2, 300)
+    story.entry(3, -100)
+    story.balance(700)
+
+
+@holds("balance-is-sum-of-entries")
+def a_balance_that_was_behind_before_the_service_asked(story: Story) -> None:
+    story.ledger_read(BEFORE)
+    story.entry(1, 500, BEFORE)
+    story.balance(0, BEFORE)
+    story.ledger_read()
+    story.entry(1, 500)
+    story.balance(500)
+
+
+@holds("balance-is-sum-of-entries")
+def the_entry_of_somebody_else_in_the_same_listing(story: Story) -> None:
+    story.ledger_read()
+    story.entry(1, 500)
+    story.entry(1, -500, account="provider", own=False)
+    story.balance(500)
+
+
+@holds("balance-is-sum-of-entries")
+def an_account_that_was_never_credited(story: Story) -> None:
+    story.ledger_read()
+    story.balance(0)
+
+
+@broken("balance-is-sum-of-entries", "A reads 499, and its entries sum to 500 (minor units)", "pay_1")
+def a_balance_that_is_one_short(story: Story) -> None:
+    story.ledger_read()
+    story.entry(1, 500)
+    story.balance(499)
+
+
+@broken("balance-is-sum-of-entries", "A reads 1, and its entries sum to 800", "pay_2")
+def a_balance_that_is_laid_to_the_last_of_the_credits(story: Story) -> None:
+    story.ledger_read()
+    story.entry(1, 500)
+    story.entry(2, 300)
+    story.balance(1)
+
+
+@broken("balance-is-sum-of-entries", "B reads 1, and its entries sum to 0")
+def a_balance_without_any_entry_of_its_own(story: Story) -> None:
+    story.ledger_read()
+    story.entry(1, 500)
+    story.ledger_read(account="B")
+    story.balance(1, account="B")
+
+
+@broken("balance-is-sum-of-entries", "A reads 500, and its entries sum to 0")
+def a_balance_without_any_entry_at_all(story: Story) -> None:
+    story.ledger_read()
+    story.balance(500)
+
+
+@holds("balance-is-sum-of-entries")
+def a_wrong_balance_of_an_account_whose_entries_could_not_be_read(story: Story) -> None:
+    story.ledger_read()
+    story.entry(1, 500)
+    story.balance(500)
+    story.ledger_read(account="B")
+    story.balance(500, account="B")
+    story.unread(account="B")
+
+
+@unknown("balance-is-sum-of-entries", "no account's entries were read at the end")
+def the_entries_of_the_only_account_could_not_be_read(story: Story) -> None:
+    story.ledger_read()
+    story.unread()
+    story.balance(500)
+
+
+@unknown("balance-is-sum-of-entries", "no account's entries were read at the end")
+def entries_that_were_read_only_before_the_service_asked(story: Story) -> None:
+    story.ledger_read(BEFORE)
+    story.balance(500)
+
+
+@unknown("balance-is-sum-of-entries", "no ledger-read in the history")
+def entries_that_were_inferred_from_the_balance(story: Story) -> None:
+    story.entry(1, 500, inferred=True)
+    story.balance(777)
+
+
+@unknown("balance-is-sum-of-entries", "no balance in the history")
+def entries_without_a_balance(story: Story) -> None:
+    story.ledger_read()
+    story.entry()
+
+
+# acknowledged-is-durable
+
+
+def heard_and_forgotten(story: Story) -> None:
+    story.captured()
+    story.callback()
+    story.balance(0, BEFORE)
+    story.entry()
+    story.audited()
+
+
+@holds("acknowledged-is-durable")
+def acknowledged_and_there_without_asking(story: Story) -> None:
+    story.captured()
+    story.callback()
+    story.entry(snapshot=BEFORE)
+    story.entry()
+    story.audited()
+
+
+@broken("acknowledged-is-durable", "the callback of pay_1 was acknowledged", "pay_1", "late")
+@holds("every-payment-is-credited")
+def acknowledged_and_there_only_after_asking(story: Story) -> None:
+    heard_and_forgotten(story)
+
+
+@holds("acknowledged-is-durable")
+@broken("every-payment-is-credited", "pay_1", "pay_1", "lost")
+def acknowledged_and_lost_for_good(story: Story) -> None:
+    story.captured()
+    story.callback()
+    story.balance(0, BEFORE)
+    story.entry(2)
+    story.audited()
+
+
+@holds("acknowledged-is-durable")
+def a_target_that_never_asks_and_has_it_in_the_end(story: Story) -> None:
+    story.captured()
+    story.callback()
+    story.entry()
+    story.audited()
+
+
+@unknown("acknowledged-is-durable", "no callback of a capture was acknowledged")
+def acknowledged_only_after_the_service_had_asked(story: Story) -> None:
+    story.captured()
+    story.balance(0, BEFORE)
+    story.callback()
+    story.entry()
+    story.audited()
+
+
+@unknown("acknowledged-is-durable", "no callback of a capture was acknowledged")
+def refused_and_there_only_after_asking(story: Story) -> None:
+    story.captured()
+    story.callback(status=503)
+    story.balance(0, BEFORE)
+    story.entry()
+    story.audited()
+
+
+@unknown("acknowledged-is-durable", "no callback of a capture was acknowledged")
+def acknowledged_but_the_news_was_of_a_failure(story: Story) -> None:
+    story.callback(event="payment.failed")
+    story.captured()
+    story.balance(0, BEFORE)
+    story.entry()
+    story.audited()
+
+
+@unknown("acknowledged-is-durable", "no callback of a capture was acknowledged")
+def only_a_forgery_was_acknowledged(story: Story) -> None:
+    story.captured()
+    story.callback(forgery="unsigned")
+    story.balance(0, BEFORE)
+    story.entry()
+    story.audited()
+
+
+@broken("acknowledged-is-durable", "the callback of pay_1 was acknowledged", "pay_1", "late")
+def the_acknowledged_payment_of_a_readable_account_beside_one_that_is_not(story: Story) -> None:
+    heard_and_forgotten(story)
+    story.captured(2, account="B")
+    story.unread(account="B")
+
+
+# told-the-truth
+
+
+@holds("told-the-truth")
+def processing_until_it_was_credited(story: Story) -> None:
+    story.told(1, "processing")
+    story.captured()
+    story.reads(1, "confirmed")
+    written = story.now
+    story.reads(1, "credited")
+    story.entry(written=written)
+    story.reads(1, "credited", final=True)
+    story.audited()
+
+
+@broken("told-the-truth", "'Credit applied' before the credit was in the ledger", "pay_1")
+def announced_before_it_was_written(story: Story) -> None:
+    story.captured()
+    story.reads(1, "credited")
+    story.later(1)
+    story.entry(written=story.now)
+    story.audited()
+
+
+@holds("told-the-truth")
+def a_ledger_that_does_not_say_when(story: Story) -> None:
+    story.captured()
+    story.reads(1, "credited")
+    story.entry(written=None)
+    story.audited()
+
+
+@broken("told-the-truth", "'Credit applied', and the ledger has no such credit")
+def announced_for_a_payment_that_was_declined(story: Story) -> None:
+    story.payment(1, "failed")
+    story.reads(1, "credited")
+    story.audited()
+
+
+@broken("told-the-truth", "'Payment failed', and the money had been taken", "pay_1")
+def called_failed_after_the_money_was_taken(story: Story) -> None:
+    story.captured()
+    story.told(1, "failed")
+    story.reads(1, "failed")
+    story.entry()
+    story.audited()
+
+
+@holds("told-the-truth")
+def called_failed_as_the_provider_did_the_moment_it_took_that_back(story: Story) -> None:
+    story.payment(1, "failed")
+    story.captured()
+    story.reads(1, "failed")
+    story.entry()
+    story.audited()
+
+
+@broken("told-the-truth", "'Payment failed', and the money had been taken", "pay_1")
+def called_failed_because_of_what_the_provider_said_of_another_payment(story: Story) -> None:
+    story.payment(2, "failed")
+    story.captured()
+    story.reads(1, "failed")
+    story.entry()
+    story.audited()
+
+
+@broken("told-the-truth", "'failed' after all had settled, and the credit is in the ledger", "pay_1")
+def still_called_failed_when_all_had_settled_though_the_provider_said_so_once(story: Story) -> None:
+    story.payment(1, "failed")
+    story.captured()
+    story.entry()
+    story.reads(1, "failed", final=True)
+    story.audited()
+
+
+@holds("told-the-truth")
+def called_failed_before_the_money_was_taken(story: Story) -> None:
+    story.payment()
+    story.reads(1, "failed")
+    story.captured()
+    story.entry()
+    story.audited()
+
+
+@holds("told-the-truth")
+def called_failed_while_it_was_and_paid_later(story: Story) -> None:
+    story.payment(1, "failed")
+    story.reads(1, "failed")
+    story.captured()
+    story.reads(1, "credited")
+    story.entry()
+    story.audited()
+
+
+@broken("told-the-truth", "'processing' after all had settled, and the credit is in the ledger", "pay_1")
+def still_processing_when_all_had_settled(story: Story) -> None:
+    story.captured()
+    story.entry()
+    story.reads(1, "processing", final=True)
+    story.audited()
+
+
+@holds("told-the-truth")
+@broken("every-payment-is-credited", "pay_1", "pay_1", "lost")
+def announced_and_lost(story: Story) -> None:
+    story.captured()
+    story.reads(1, "credited")
+    story.audited()
+
+
+@holds("told-the-truth")
+@broken("status-never-goes-back", "tu_1 read 'credited' and later 'failed'", "pay_1", "regressed")
+def announced_and_taken_back(story: Story) -> None:
+    story.captured()
+    story.entry()
+    story.reads(1, "credited")
+    story.looks(1)
+    story.reads(1, "failed")
+    story.audited()
+
+
+@holds("told-the-truth")
+@broken("status-never-goes-back", "tu_1 went back from Credited to Failed", "pay_1", "regressed")
+@holds("transitions-are-legal")
+def credited_and_then_failed_by_its_own_record(story: Story) -> None:
+    story.plan()
+    story.captured()
+    story.entry()
+    story.reads(1, "failed", final=True)
+    story.step(None, "Created")
+    story.step("Created", "Credited")
+    story.step("Credited", "Failed")
+    story.audited()
+
+
+@unknown("told-the-truth", "no status of a top-up was read")
+def answers_without_a_word(story: Story) -> None:
+    story.captured()
+    story.unanswered()
+    story.told(1, None)
+    story.audited()
+
+
+@pytest.mark.parametrize("word", ["credited", "failed"])
+def test_one_untruth_is_reported_once(word: str) -> None:
+    """However often it is read."""
+    story = Story()
+    story.captured()
+    for _ in range(3):
+        story.reads(1, word)
+    story.entry(written=story.now)
+    story.audited()
+    [untruth] = judged("told-the-truth", story).violations
+    assert untruth.payment == "pay_1"
+
+
+# status-never-goes-back
+
+
+@holds("status-never-goes-back")
+def failed_and_then_credited_after_all(story: Story) -> None:
+    for word in ("processing", "failed", "processing", "confirmed", "credited", "credited"):
+        story.looks(1)
+        story.reads(1, word)
+
+
+@broken("status-never-goes-back", "tu_1 read 'confirmed' and later 'processing'", None, "regressed")
+def confirmed_and_then_processing_again(story: Story) -> None:
+    story.reads(1, "confirmed")
+    story.looks(1)
+    story.reads(1, "processing")
+
+
+@holds("status-never-goes-back")
+def the_first_answer_replayed_for_its_key(story: Story) -> None:
+    story.told(1, "processing")
+    story.reads(1, "credited")
+    story.asks(1, attempt=2)
+    story.told(1, "processing", attempt=2)
+
+
+@holds("status-never-goes-back")
+def two_reads_at_once_that_were_answered_the_other_way_round(story: Story) -> None:
+    story.looks(1, look="slow")
+    story.looks(1, look="fast")
+    story.reads(1, "credited", look="fast")
+    story.reads(1, "processing", look="slow")
+    story.reads(1, "credited", look="last")
+
+
+@broken("status-never-goes-back", "tu_1 read 'credited' and later 'processing'", None, "regressed")
+def a_read_that_began_after_the_success_was_read_though_another_overlapped_it(story: Story) -> None:
+    story.looks(1, look="slow")
+    story.looks(1, look="fast")
+    story.reads(1, "credited", look="fast")
+    story.reads(1, "processing", look="slow")
+    story.looks(1, look="last")
+    story.reads(1, "processing", look="last")
+
+
+@holds("status-never-goes-back")
+def two_top_ups_at_different_points(story: Story) -> None:
+    story.reads(1, "credited")
+    story.reads(2, "processing")
+
+
+@holds("status-never-goes-back")
+def a_credit_that_was_reversed_as_the_machine_allows(story: Story) -> None:
+    story.plan()
+    story.reads(1, "credited")
+    story.step(None, "Created")
+    story.step("Created", "Credited")
+    story.step("Credited", "Reversed")
+
+
+@unknown("status-never-goes-back", "no status of a top-up was read")
+def answers_that_name_no_top_up(story: Story) -> None:
+    story.unanswered()
+
+
+# transitions-are-legal
+
+
+@holds("transitions-are-legal")
+def a_creation_without_a_from_and_legal_steps(story: Story) -> None:
+    story.plan()
+    story.step(None, "Created", cause=None)
+    story.step("Created", "Failed")
+    story.step("Failed", "Credited")
+
+
+@holds("transitions-are-legal")
+def a_record_that_begins_with_its_first_move(story: Story) -> None:
+    story.plan()
+    story.step("Created", "Credited")
+
+
+@broken("transitions-are-legal", "tu_1 went from Created to Reversed, which its state machine forbids")
+def a_way_that_there_is_not(story: Story) -> None:
+    story.plan()
+    story.step(None, "Created")
+    story.step("Created", "Reversed")
+
+
+@broken("transitions-are-legal", "tu_1 was at Created, and its next step leaves Failed")
+def a_step_that_nobody_recorded(story: Story) -> None:
+    story.plan()
+    story.step(None, "Created")
+    story.step("Failed", "Credited")
+
+
+@broken("transitions-are-legal", "tu_1 was at Failed, and its next step leaves None")
+def created_a_second_time(story: Story) -> None:
+    story.plan()
+    story.step(None, "Created")
+    story.step("Created", "Failed")
+    story.step(None, "Created")
+
+
+@broken("transitions-are-legal", "tu_1 went from Created to Credited and does not say why")
+def a_step_without_a_cause(story: Story) -> None:
+    story.plan()
+    story.step(None, "Created")
+    story.step("Created", "Credited", cause=None)
+
+
+@holds("transitions-are-legal")
+def the_steps_of_two_top_ups_in_turn(story: Story) -> None:
+    story.plan()
+    for before, after in ((None, "Created"), ("Created", "Failed"), ("Failed", "Credited")):
+        for n in (1, 2):
+            story.step(before, after, n)
+
+
+@unknown("transitions-are-legal", "the target describes no states")
+def steps_of_an_unknown_machine(story: Story) -> None:
+    story.plan(states=None)
+    story.step(None, "Created")
+
+
+@unknown("transitions-are-legal", "no transition in the history")
+def a_target_that_shows_no_steps(story: Story) -> None:
+    story.plan()
+
+
+@holds("transitions-are-legal")
+def a_way_out_of_a_final_state_that_there_is(story: Story) -> None:
+    story.plan()
+    story.step("Created", "Credited")
+    story.step("Credited", "Reversed")
+
+
+@broken("transitions-are-legal", "tu_1 went from Credited to Reversed and does not say why")
+@holds("status-never-goes-back")
+def a_way_out_of_a_final_state_that_there_is_without_a_cause(story: Story) -> None:
+    story.plan()
+    story.told()
+    story.step("Created", "Credited")
+    story.step("Credited", "Reversed", cause=None)
+
+
+@broken("transitions-are-legal", "tu_1 was at Created, and its next step leaves Credited")
+@holds("status-never-goes-back")
+def a_legal_way_out_of_a_final_state_that_it_never_reached(story: Story) -> None:
+    story.plan()
+    story.told()
+    story.step(None, "Created")
+    story.step("Credited", "Reversed")
+
+
+@holds("transitions-are-legal")
+@broken("status-never-goes-back", "tu_1 went back from Reversed to Credited", None, "regressed")
+def a_way_out_of_the_very_last_state(story: Story) -> None:
+    story.plan()
+    story.told()
+    story.step("Created", "Credited")
+    story.step("Credited", "Reversed")
+    story.step("Reversed", "Credited")
+
+
+# same-key-same-answer
+
+
+@holds("same-key-same-answer")
+def asked_again_and_given_the_same_top_up(story: Story) -> None:
+    story.asks()
+    story.unanswered()
+    story.asks(attempt=2)
+    story.told(attempt=2)
+
+
+@holds("same-key-same-answer")
+def another_amount_under_the_same_key_refused(story: Story) -> None:
+    story.asks(1)
+    story.told(1)
+    story.asks(2, key="k1", amount_minor=900)
+    story.told(2, None, key="k1", amount_minor=900, outcome="not-done", status=422, top_up=None)
+
+
+@broken("same-key-same-answer", "one key made 2 top-ups: tu_1, tu_2")
+def asked_again_and_given_another_top_up(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.asks(attempt=2)
+    story.told(attempt=2, top_up="tu_2")
+
+
+@broken("same-key-same-answer", "one key was accepted for two different requests")
+def another_amount_under_the_same_key_given_the_first_top_up(story: Story) -> None:
+    story.asks(1)
+    story.told(1)
+    story.asks(2, key="k1", amount_minor=900)
+    story.told(2, key="k1", amount_minor=900, top_up="tu_1")
+
+
+@broken("same-key-same-answer", "one key made 2 top-ups: tu_1, tu_2")
+def two_at_once_under_one_key(story: Story) -> None:
+    story.asks(1)
+    story.asks(2, key="k1")
+    story.told(1)
+    story.told(2, key="k1")
+
+
+@holds("same-key-same-answer")
+def another_amount_under_the_same_key_that_was_served_alone(story: Story) -> None:
+    story.asks(1)
+    story.refused(1, status=503)
+    story.asks(2, key="k1", amount_minor=900)
+    story.told(2, key="k1", amount_minor=900)
+
+
+@unknown("same-key-same-answer", "no idempotency key was used twice")
+def every_request_under_a_key_of_its_own(story: Story) -> None:
+    for n in (1, 2):
+        story.asks(n)
+        story.told(n)
+
+
+# hostile-input-is-refused
+
+
+@holds("hostile-input-is-refused")
+def a_forgery_answered_401(story: Story) -> None:
+    story.callback(forgery="unsigned", status=401)
+
+
+@broken("hostile-input-is-refused", "a callback with unsigned about pay_1 was acknowledged with 204", "pay_1")
+def a_forgery_answered_204(story: Story) -> None:
+    story.callback(forgery="unsigned", status=204)
+
+
+@broken("hostile-input-is-refused", "was acknowledged with 204", "pay_1")
+def a_forgery_answered_204_that_the_provider_does_not_take_for_a_yes(story: Story) -> None:
+    story.callback(forgery="unsigned", status=204, acknowledged=False)
+
+
+@broken("hostile-input-is-refused", "was answered 500: the receiver tripped", "pay_1")
+def a_forgery_answered_500(story: Story) -> None:
+    story.callback(forgery="malformed-signature", status=500)
+
+
+@broken("hostile-input-is-refused", "got no answer (no answer in time)", "pay_1")
+def a_forgery_met_with_silence(story: Story) -> None:
+    story.callback(forgery="malformed-signature", status=None)
+
+
+@holds("hostile-input-is-refused")
+@broken("only-real-payments-credit", "pay_1", "pay_1", "phantom")
+def a_forgery_that_moved_money(story: Story) -> None:
+    story.payment(1)
+    story.callback(forgery="wrong-key", status=200)
+    story.entry(1)
+    story.audited()
+
+
+@unknown("hostile-input-is-refused", "no hostile callback was sent")
+def genuine_callbacks_alone(story: Story) -> None:
+    story.callback(status=500)
+
+
+# no-secret-in-logs
+
+
+@holds("no-secret-in-logs")
+def logs_without_a_secret(story: Story) -> None:
+    story.scanned()
+
+
+@broken("no-secret-in-logs", "the log of service holds callback secret in 2 lines, first in line 1")
+def a_secret_in_two_lines_of_one_log(story: Story) -> None:
+    story.scanned("callback secret", "callback secret")
+
+
+@unknown("no-secret-in-logs", "no log-scanned in the history")
+def logs_that_nobody_read(story: Story) -> None:
+    story.audited()
+
+
+# settles-in-time
+
+
+@holds("settles-in-time")
+def at_rest_twice(story: Story) -> None:
+    story.settled()
+    story.settled()
+
+
+@broken("settles-in-time", "30.0 s after the last fault, still waiting for: 2 callbacks undelivered")
+def never_at_rest(story: Story) -> None:
+    story.settled("2 callbacks undelivered", 30.0)
+
+
+@broken("settles-in-time", "the provider gave up on payment.captured of pay_1 after 8 attempts", "pay_1")
+def at_rest_because_the_provider_gave_up(story: Story) -> None:
+    story.gave_up()
+    story.settled()
+
+
+@unknown("settles-in-time", "no settled in the history")
+def nobody_waited(story: Story) -> None:
+    story.gave_up()
+
+
+# provider-is-not-hammered
+
+
+@holds("provider-is-not-hammered")
+def ten_requests_at_once(story: Story) -> None:
+    for _ in range(10):
+        story.requested()
+
+
+@holds("provider-is-not-hammered")
+def eleven_requests_in_a_little_more_than_a_second(story: Story) -> None:
+    for _ in range(10):
+        story.requested()
+    story.later(0.92)
+    story.requested()
+
+
+@broken("provider-is-not-hammered", "the request under key k1 was sent 11 times within 1 s")
+def eleven_requests_in_a_second(story: Story) -> None:
+    for _ in range(10):
+        story.requested()
+    story.later(0.89)
+    story.requested()
+
+
+@holds("provider-is-not-hammered")
+def many_requests_under_keys_of_their_own(story: Story) -> None:
+    for n in range(30):
+        story.requested(n)
+
+
+@unknown("provider-is-not-hammered", "no request with an idempotency key went to the provider")
+def many_requests_on_another_link(story: Story) -> None:
+    for _ in range(30):
+        story.requested(link="edge")
+
+
+# All of them
+
+
+def judged(invariant: str, story: Story) -> Verdict:
+    return INVARIANTS[invariant].judge(story.history())
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_one_promise_on_one_story(case: Case) -> None:
+    """The verdict, its words, and evidence in order that is part of the history."""
+    story = Story()
+    case.tell(story)
+    verdict = judged(case.invariant, story)
+
+    assert verdict.status is case.status, verdict
+    if case.status is Status.UNKNOWN:
+        assert verdict.because.startswith("nothing to judge: ")
+        assert case.says in verdict.because
+    if case.status is Status.BROKEN:
+        [violation] = verdict.violations
+        assert case.says in violation.says
+        assert (case.payment, case.verdict) == (violation.payment, violation.verdict)
+        assert violation.evidence
+        assert violation.evidence == tuple(sorted(violation.evidence, key=lambda event: event.at))
+        assert all(event in story.events for event in violation.evidence)
+
+
+@pytest.mark.parametrize("status", Status, ids=lambda status: status.word)
+@pytest.mark.parametrize("invariant", INVARIANTS)
+def test_every_promise_is_shown_kept_broken_and_unjudged(invariant: str, status: Status) -> None:
+    assert any(case.invariant == invariant and case.status is status for case in CASES)
+
+
+@pytest.mark.parametrize("invariant", INVARIANTS)
+def test_an_empty_history_proves_nothing(invariant: str) -> None:
+    verdict = INVARIANTS[invariant].judge(History())
+    assert verdict.status is Status.UNKNOWN
+    assert verdict.weighs
+
+
+# What becomes of each payment, in one word
+
+
+@pytest.mark.parametrize(
+    ("tell", "word"),
+    [
+        (a_credit_for_money_that_was_taken, "exact"),
+        (a_ledger_without_entries, "lost"),
+        (a_second_credit_written_after_the_customer_read_of_the_first, "doubled"),
+        (heard_and_forgotten, "late"),
+        (a_credit_that_came_only_when_the_service_asked, "late"),
+        (a_part_was_captured_and_the_whole_was_credited, "wrong amount"),
+        (the_right_amount_to_somebody_else, "wrong account"),
+        (credited_and_then_failed_by_its_own_record, "regressed"),
+        (a_payment_that_is_not_what_was_asked_for_at_a_target_that_shows_no_doubts, "set aside"),
+        (a_payment_set_aside_although_it_is_what_was_asked_for, "lost"),
+        (a_run_that_ended_before_its_audit, "unknown"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_payment_has_one_word(tell: Tell, word: str) -> None:
+    story = Story()
+    tell(story)
+    history = story.history()
+    verdicts = [invariant.judge(history) for invariant in INVARIANTS.values()]
+    assert [("pay_1", word)] == [(each.payment, each.verdict) for each in payment_verdicts(history, verdicts)]
+
+
+@pytest.mark.parametrize(
+    "tell", [heard_and_forgotten, a_ledger_without_entries, a_credit_that_came_only_when_the_service_asked]
+)
+def test_of_a_payment_whose_account_could_not_be_read_nothing_is_known(tell: Tell) -> None:
+    """Of another account's, what was found is said."""
+    story = Story()
+    tell(story)
+    story.captured(2, account="B")
+    story.entry(2, account="B")
+    story.entry(2, account="B", snapshot=BEFORE)
+    story.unread("balance")
+    story.unread("timeline", account="C")
+    history = story.history()
+    assert unread(history) == {"A", "C"}
+    verdicts = [invariant.judge(history) for invariant in INVARIANTS.values()]
+    words = {each.payment: each.verdict for each in payment_verdicts(history, verdicts)}
+    assert words == {"pay_1": "unknown", "pay_2": "exact"}
+    assert not [violation for verdict in verdicts for violation in verdict.violations]
+
+
+def test_two_payments_of_one_top_up_are_told_apart() -> None:
+    """The first is exact, the one too many is the one to give back."""
+    story = Story()
+    two_payments_of_one_top_up(story)
+    story.audited()
+    listed = payment_verdicts(story.history(), [judged("captured-at-most-once", story)])
+    assert [(each.payment, each.verdict) for each in listed] == [("pay_1", "exact"), ("pay_2", "charged again")]
+
+
+def test_a_phantom_is_listed_beside_the_payments() -> None:
+    story = Story()
+    one_credit_for_a_payment_that_nobody_made(story)
+    listed = payment_verdicts(story.history(), [judged("only-real-payments-credit", story)])
+    assert [(each.payment, each.verdict) for each in listed] == [("pay_1", "exact"), ("pay_9", "phantom")]
