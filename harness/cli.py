@@ -95,21 +95,22 @@ def replay(
     recorded_run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under reports/runs, or a run.json.")],
     times: Annotated[int, typer.Option(min=1, help="How often.")] = 1,
     target: Target = REFERENCE,
+    mutant: Mutant = None,
     out: Out = RUNS,
 ) -> None:
-    """The same plans again, on the same service; says how often the verdict repeats."""
+    """The same plans again, on the same service (or on a mutant); says how often the verdict repeats."""
     earlier = recorded(recorded_run)
     options = f" --times {times}" if times > 1 else ""
     lies = Path(os.path.relpath(recorded_run.resolve()))  # `latest` will soon mean another run
-    again = f"{program()} replay {shlex.quote(str(lies))}{options}{_options(target=target)}"
-    jobs = [Job(each.plan, again, _mutant(each.mutant)) for each in earlier for _ in range(times)]
-    jobs.sort(key=lambda job: job.mutant or "")
+    again = f"{program()} replay {shlex.quote(str(lies))}{options}{_options(target=target, mutant=mutant)}"
+    # One service start for each mutant, however the runs were ordered.
+    asked = sorted((each for each in earlier for _ in range(times)), key=lambda each: each.mutant or "")
+    jobs = [Job(each.plan, again, _mutant(mutant or each.mutant)) for each in asked]
     seed = earlier[0].plan.seed if earlier else 0
     order = Order(name="replay", jobs=jobs, target=target, seed=seed, again=again, out=out)
-    before = {(each.plan.name, each.mutant): each.status for each in earlier}
 
     def repeats(runs: Sequence[Any]) -> str:
-        same = sum(run.status.word == before[run.plan.name, run.mutant] for run in runs)
+        same = sum(run.status.word == each.status for run, each in zip(runs, asked, strict=False))
         return f"the verdict repeated in {same} of {len(runs)} runs"
 
     raise typer.Exit(_carry_out(order, repeats))

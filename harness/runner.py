@@ -12,15 +12,14 @@ from datetime import UTC, datetime
 from inspect import signature
 from typing import Any
 
-from harness.audit import Account, Auditor
+from harness.audit import Auditor
 from harness.books import BEFORE, FINAL, payment_verdicts
-from harness.client import Answer, Client
+from harness.client import Client
+from harness.deeds import Deeds
 from harness.faults import FAULTS, Touched
-from harness.history import Event, Recorder
+from harness.history import Recorder
 from harness.judge import judge
-from harness.locust import put_load
-from harness.outcomes import Outcome, of_status, together
-from harness.plan import CONDITIONS, Begin, Do, End, Join, Meanwhile, Operation, Plan, PlanError, Step, Wait, encode
+from harness.plan import CONDITIONS, Begin, Do, End, Join, Meanwhile, Plan, PlanError, Step, Wait, encode
 from harness.provider import ProviderError
 from harness.run import Run
 from harness.stack import Node, Stack, StackError
@@ -30,11 +29,7 @@ POLL_S = 0.005
 SETTLE_S = 30.0
 DURABLE_S = 0.5
 RECONCILE_CYCLES = 2
-ATTEMPTS = 8
 CLIENT_TIMEOUT_S = 4.0
-
-AGAIN_S = 0.3
-"""How long a client lets a conflict rest before it asks again with the same key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +96,7 @@ class _Execution:
         self._plan, self._stack, self._name = plan, stack, name
         self._recorder, self._client = recorder, client
         self._auditor = Auditor(stack, client, recorder)
-        self._accounts: dict[str, Account] = {}
-        self._operations = {operation.id: operation for operation in plan.operations()}
-        self._attempts: dict[str, list[Outcome]] = {}
-        self._top_ups: dict[str, str] = {}
-        self._paid_for: dict[str, Account] = {}
+        self._deeds = Deeds(plan, stack, name, recorder, client)
         self._faults: dict[str, tuple[AsyncExitStack, Touched]] = {}
         self._background: dict[str, asyncio.Task[None]] = {}
 
@@ -122,7 +113,7 @@ class _Execution:
             finally:
                 self._phase("heal")
                 await self._heal()
-            await self._ask_again()
+            await self._deeds.ask_again()
             self._phase("settle")
             await self._settle()
             await self._reconcile()
@@ -157,7 +148,9 @@ class _Execution:
     async def _step(self, step: Step) -> None:
         match step:
             case Do(operations):
-                ends = await asyncio.gather(*(self._do(operation) for operation in operations), return_exceptions=True)
+                ends = await asyncio.gather(
+                    *(self._deeds.do(operation) for operation in operations), return_exceptions=True
+                )
                 for end in ends:
                     if isinstance(end, BaseException):
                         raise end
@@ -233,136 +226,6 @@ class _Execution:
     async def _fault_touched(self, id: str) -> bool:
         return bool(await self._faults[id][1]())
 
-    # The operations
-
-    async def _do(self, operation: Operation) -> None:
-        match operation.kind:
-            case "open_account":
-                await self._open(operation)
-            case "pay" | "decline" | "release" | "advance":
-                await self._at_the_provider(operation)
-            case "forge":
-                await self._forge(operation)
-            case "load":
-                await self._load(operation)
-            case _ if self._stack.target.operations.named(operation.kind) is None:
-                self._recorder.record("harness", "not-offered", operation=operation.kind, id=operation.id)
-            case _:
-                await self._perform(operation)
-
-    async def _open(self, operation: Operation) -> None:
-        account = Account(
-            id=operation.id,
-            account=f"{self._name}-{operation.id}",
-            customer=f"{operation.args.get('customer', 'customer')}-{self._name}",
-            currency=operation.currency,
-        )
-        self._accounts[operation.id] = account
-        if self._stack.target.operations.open_account is not None:
-            await self._perform(operation)
-        else:
-            self._answered(operation, Outcome.DONE, "the target needs no account opened")
-
-    async def _perform(self, operation: Operation) -> Answer:
-        """One attempt at an operation of the target."""
-        attempts = self._attempts.setdefault(operation.id, [])
-        answer = await self._client.perform(operation.kind, operation.id, len(attempts) + 1, self._values(operation))
-        attempts.append(answer.outcome)
-        if answer.facts.get("top_up"):
-            self._top_ups[operation.id] = str(answer.facts["top_up"])
-        return answer
-
-    def _values(self, operation: Operation) -> dict[str, Any]:
-        """What fills the placeholders of the target's operation."""
-        about = self._operations.get(operation.about)
-        values: dict[str, Any] = {"run": self._name}
-        account = operation if operation.kind == "open_account" else about
-        if about is not None and about.kind == "top_up":
-            account = self._operations[about.about]
-            values["top_up"] = self._top_ups.get(about.id, "unknown")
-        if account is not None and account.id in self._accounts:
-            values |= self._accounts[account.id].values()
-        if operation.kind == "top_up":
-            values |= {"amount_minor": operation.amount_minor, "currency": operation.currency}
-            values |= {"method": operation.method, "key": f"{self._name}-{operation.key}"}
-        return values
-
-    async def _at_the_provider(self, operation: Operation) -> None:
-        provider = self._stack.provider
-        try:
-            match operation.kind:
-                case "release":
-                    await provider.release()
-                case "advance":
-                    await provider.advance(float(operation.args["seconds"]))
-                case "pay":
-                    await provider.pay(await self._payment(operation))
-                case _:
-                    await provider.decline(await self._payment(operation))
-        except ProviderError as error:
-            self._answered(operation, Outcome.NOT_DONE, str(error))
-        else:
-            self._answered(operation, Outcome.DONE, "the provider's word")
-
-    async def _forge(self, operation: Operation) -> None:
-        args = {name: value for name, value in operation.args.items() if name != "forgery"}
-        forgery = str(operation.args["forgery"])
-        try:
-            answer = await self._stack.provider.forge(forgery, await self._payment(operation), args)
-        except ProviderError as error:
-            self._answered(operation, Outcome.NOT_DONE, str(error))
-        else:
-            status = answer.get("status")
-            outcome, because = of_status(status) if status else (Outcome.UNKNOWN, "no answer")
-            self._answered(operation, outcome, f"{forgery}: {because}")
-
-    async def _load(self, operation: Operation) -> None:
-        """Many payers in a process of their own; what they were told becomes part of the history."""
-        host, port = self._stack.links["edge"].tap.address
-        events, log = await put_load(
-            url=f"http://{host}:{port}",
-            target=self._stack.target_file,
-            run=self._name,
-            seed=self._plan.seed,
-            folder=self._stack.directory,
-            users=int(operation.args["users"]),
-            spawn_rate=float(operation.args["spawn_rate"]),
-            time_s=int(operation.args["time_s"]),
-        )
-        for event in events:
-            self._recorder.add(event)
-            self._remember(event)
-        self._recorder.record("harness", "load", summary=log)
-        self._answered(operation, Outcome.DONE, f"{len(events)} events of payers")
-
-    def _remember(self, event: Event) -> None:
-        """Accounts and top-ups of payers are audited like those of the plan's own clients."""
-        if event.kind == "invoked" and event["operation"] == "open_account":
-            name = event["account"]
-            self._accounts[name] = Account(name, name, event["customer"], event["currency"])
-        if event.kind == "answered" and event["operation"] == "top_up" and event.get("top_up"):
-            self._paid_for[event["top_up"]] = self._accounts[event["account"]]
-
-    async def _payment(self, operation: Operation) -> str:
-        """The payment that an operation is about. Raises `ProviderError` when the provider has none."""
-        top_up = self._top_ups.get(operation.about)
-        payments = await self._stack.provider.payments_of(top_up) if top_up else []
-        if not payments:
-            raise ProviderError(f"{operation.about} has no payment at the provider")
-        return payments[-1]
-
-    def _answered(self, operation: Operation, outcome: Outcome, because: str) -> None:
-        self._recorder.record(
-            "client",
-            "answered",
-            operation=operation.kind,
-            id=operation.id,
-            attempt=1,
-            outcome=outcome.value,
-            status=None,
-            because=because,
-        )
-
     # After the disturbance
 
     async def _heal(self) -> None:
@@ -386,22 +249,6 @@ class _Execution:
             await node.start()
         except StackError as error:
             self._recorder.record("harness", "node", node=node.name, did="did not come up again", because=str(error))
-
-    async def _ask_again(self) -> None:
-        """What a client does that does not know what became of its request: ask again, with the same key."""
-        unsure = [
-            self._operations[id]
-            for id, outcomes in self._attempts.items()
-            if self._operations[id].kind in ("top_up", "open_account")
-            and together(outcomes) is Outcome.UNKNOWN
-            and id not in self._top_ups
-        ]
-        for operation in unsure:
-            for _ in range(ATTEMPTS):
-                answer = await self._perform(operation)
-                if answer.outcome is not Outcome.UNKNOWN or operation.id in self._top_ups:
-                    break
-                await asyncio.sleep(AGAIN_S)
 
     async def _settle(self) -> None:
         """Let every callback run its course, on the provider's test clock, until the provider is at rest."""
@@ -428,8 +275,8 @@ class _Execution:
         if self._stack.target.operations.reconcile is None:
             return
         await self._auditor.provider()
-        await self._auditor.discrepancies(self._accounts.values())
-        await self._auditor.entries(BEFORE, self._accounts.values())
+        await self._auditor.discrepancies(self._deeds.accounts)
+        await self._auditor.entries(BEFORE, self._deeds.accounts)
         await self._until(self._acknowledged_is_there, DURABLE_S)
         for cycle in range(RECONCILE_CYCLES):
             await self._client.perform("reconcile", f"reconcile {cycle + 1}", 1, {"run": self._name})
@@ -439,18 +286,13 @@ class _Execution:
         """True once every acknowledged payment shows its effect; each look is a fresh snapshot."""
         if not self._auditor.uncredited():
             return True
-        await self._auditor.entries(BEFORE, self._accounts.values())
+        await self._auditor.entries(BEFORE, self._deeds.accounts)
         return not self._auditor.uncredited()
 
     async def _audit(self) -> None:
         await self._auditor.provider()
-        await self._auditor.entries(FINAL, self._accounts.values())
-        await self._auditor.discrepancies(self._accounts.values())
-        own = {
-            top_up: self._accounts[self._operations[id].about]
-            for id, top_up in self._top_ups.items()
-            if self._operations[id].kind == "top_up"
-        }
-        await self._auditor.top_ups(own | self._paid_for)
+        await self._auditor.entries(FINAL, self._deeds.accounts)
+        await self._auditor.discrepancies(self._deeds.accounts)
+        await self._auditor.top_ups(self._deeds.top_ups())
         self._auditor.logs()
         self._recorder.record("harness", "audited")

@@ -14,7 +14,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 # What calls itself one of these is refused (H11): a chaos tool has no business there.
-PRODUCTION = re.compile(r"prod|live", re.IGNORECASE)
+PRODUCTION = re.compile(r"(?<![a-z])(?:prod(?:uction)?|live)(?![a-z])", re.IGNORECASE)
 
 Word: TypeAlias = Literal["processing", "confirmed", "credited", "failed"]
 

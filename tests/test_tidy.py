@@ -27,7 +27,7 @@ FLOORS = (
     ("harness.amounts", "harness.outcomes", "harness.cache", "harness.users", "harness.wire", "harness.provider"),
     ("harness.target", "harness.scenario", "harness.client", "scenarios"),
     ("harness.stack",),
-    ("harness.audit", "harness.faults", "harness.stacks", "harness.locust"),
+    ("harness.audit", "harness.deeds", "harness.faults", "harness.stacks", "harness.locust"),
     ("harness.runner",),
     ("harness.engines", "reports"),
     ("harness.doctor", "harness.cli"),

@@ -13,7 +13,7 @@ import pytest
 
 import harness.faults
 import harness.invariants
-from harness import runner
+from harness import deeds, runner
 from harness.cli import EXIT, UNKNOWN
 from harness.history import Event, Recorder
 from harness.plan import Begin, Do, End, Join, Meanwhile, Operation, Plan, PlanError, Step, Wait
@@ -376,7 +376,7 @@ def test_a_client_that_got_no_answer_asks_again_with_the_same_key(monkeypatch: p
     """Until it knows; and a client that knows does not ask."""
 
     async def story(bench: Bench) -> None:
-        monkeypatch.setattr(runner, "AGAIN_S", 0.0)
+        monkeypatch.setattr(deeds, "AGAIN_S", 0.0)
         bench.service.unheard = 2
         result = await bench.carry_out(*PAID, Do((replace(TOP_UP, id="t2", key="t2", amount_minor=1700),)))
         assert [key for key in bench.service.keys if key == "r1-t1"] == ["r1-t1"] * 2
@@ -394,10 +394,10 @@ def test_asking_again_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that never answers makes the run unknown, not endless."""
 
     async def story(bench: Bench) -> None:
-        monkeypatch.setattr(runner, "AGAIN_S", 0.0)
+        monkeypatch.setattr(deeds, "AGAIN_S", 0.0)
         bench.service.unheard = 1000
         result = await bench.carry_out(*PAID)
-        assert len(bench.service.keys) == 1 + runner.ATTEMPTS
+        assert len(bench.service.keys) == 1 + deeds.ATTEMPTS
         assert "never once done: top_up" in unknowns(result)["operations-are-done"]
 
     run(story)

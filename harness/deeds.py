@@ -1,0 +1,190 @@
+"""What clients, customers and attackers do in a plan, and what they know: accounts opened, top-ups named, attempts made."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from harness.audit import Account
+from harness.client import Answer, Client
+from harness.history import Event, Recorder
+from harness.locust import put_load
+from harness.outcomes import Outcome, of_status, together
+from harness.plan import Operation, Plan
+from harness.provider import ProviderError
+from harness.stack import Stack
+
+ATTEMPTS = 8
+AGAIN_S = 0.3
+"""How long a client lets a conflict rest before it asks again with the same key."""
+
+
+class Deeds:
+    """Carries out the operations of one plan, under the run's own *name*, and remembers what came of them."""
+
+    def __init__(self, plan: Plan, stack: Stack, name: str, recorder: Recorder, client: Client) -> None:
+        self._seed, self._stack, self._name = plan.seed, stack, name
+        self._recorder, self._client = recorder, client
+        self._operations = {operation.id: operation for operation in plan.operations()}
+        self._accounts: dict[str, Account] = {}
+        self._attempts: dict[str, list[Outcome]] = {}
+        self._named: dict[str, str] = {}
+        self._payers: dict[str, Account] = {}
+
+    @property
+    def accounts(self) -> Collection[Account]:
+        """Every account that was opened."""
+        return self._accounts.values()
+
+    def top_ups(self) -> Mapping[str, Account]:
+        """Every top-up whose id some client was told, and the account that it is for."""
+        own = {
+            top_up: self._accounts[self._operations[id].about]
+            for id, top_up in self._named.items()
+            if self._operations[id].kind == "top_up"
+        }
+        return own | self._payers
+
+    async def do(self, operation: Operation) -> None:
+        """Carry out one operation. What comes of it is history, never an exception."""
+        match operation.kind:
+            case "open_account":
+                await self._open(operation)
+            case "pay" | "decline" | "release" | "advance":
+                await self._at_the_provider(operation)
+            case "forge":
+                await self._forge(operation)
+            case "load":
+                await self._load(operation)
+            case _ if self._stack.target.operations.named(operation.kind) is None:
+                self._recorder.record("harness", "not-offered", operation=operation.kind, id=operation.id)
+            case _:
+                await self._perform(operation)
+
+    async def _open(self, operation: Operation) -> None:
+        account = Account(
+            id=operation.id,
+            account=f"{self._name}-{operation.id}",
+            customer=f"{operation.args.get('customer', 'customer')}-{self._name}",
+            currency=operation.currency,
+        )
+        self._accounts[operation.id] = account
+        if self._stack.target.operations.open_account is not None:
+            await self._perform(operation)
+        else:
+            self._answered(operation, Outcome.DONE, "the target needs no account opened")
+
+    async def _perform(self, operation: Operation) -> Answer:
+        """One attempt at an operation of the target."""
+        attempts = self._attempts.setdefault(operation.id, [])
+        answer = await self._client.perform(operation.kind, operation.id, len(attempts) + 1, self._values(operation))
+        attempts.append(answer.outcome)
+        if answer.facts.get("top_up"):
+            self._named[operation.id] = str(answer.facts["top_up"])
+        return answer
+
+    def _values(self, operation: Operation) -> dict[str, Any]:
+        """What fills the placeholders of the target's operation."""
+        about = self._operations.get(operation.about)
+        values: dict[str, Any] = {"run": self._name}
+        account = operation if operation.kind == "open_account" else about
+        if about is not None and about.kind == "top_up":
+            account = self._operations[about.about]
+            values["top_up"] = self._named.get(about.id, "unknown")
+        if account is not None and account.id in self._accounts:
+            values |= self._accounts[account.id].values()
+        if operation.kind == "top_up":
+            values |= {"amount_minor": operation.amount_minor, "currency": operation.currency}
+            values |= {"method": operation.method, "key": f"{self._name}-{operation.key}"}
+        return values
+
+    async def _at_the_provider(self, operation: Operation) -> None:
+        provider = self._stack.provider
+        try:
+            match operation.kind:
+                case "release":
+                    await provider.release()
+                case "advance":
+                    await provider.advance(float(operation.args["seconds"]))
+                case "pay":
+                    await provider.pay(await self._payment(operation))
+                case _:
+                    await provider.decline(await self._payment(operation))
+        except ProviderError as error:
+            self._answered(operation, Outcome.NOT_DONE, str(error))
+        else:
+            self._answered(operation, Outcome.DONE, "the provider's word")
+
+    async def _forge(self, operation: Operation) -> None:
+        args = {name: value for name, value in operation.args.items() if name != "forgery"}
+        forgery = str(operation.args["forgery"])
+        try:
+            answer = await self._stack.provider.forge(forgery, await self._payment(operation), args)
+        except ProviderError as error:
+            self._answered(operation, Outcome.NOT_DONE, str(error))
+        else:
+            status = answer.get("status")
+            outcome, because = of_status(status) if status else (Outcome.UNKNOWN, "no answer")
+            self._answered(operation, outcome, f"{forgery}: {because}")
+
+    async def _load(self, operation: Operation) -> None:
+        """Many payers in a process of their own; what they were told becomes part of the history."""
+        host, port = self._stack.links["edge"].tap.address
+        events, log = await put_load(
+            url=f"http://{host}:{port}",
+            target=self._stack.target_file,
+            run=self._name,
+            seed=self._seed,
+            folder=self._stack.directory,
+            users=int(operation.args["users"]),
+            spawn_rate=float(operation.args["spawn_rate"]),
+            time_s=int(operation.args["time_s"]),
+        )
+        for event in events:
+            self._recorder.add(event)
+            self._remember(event)
+        self._recorder.record("harness", "load", summary=log)
+        self._answered(operation, Outcome.DONE, f"{len(events)} events of payers")
+
+    def _remember(self, event: Event) -> None:
+        """Accounts and top-ups of payers are audited like those of the plan's own clients."""
+        if event.kind == "invoked" and event["operation"] == "open_account":
+            name = event["account"]
+            self._accounts[name] = Account(name, name, event["customer"], event["currency"])
+        if event.kind == "answered" and event["operation"] == "top_up" and event.get("top_up"):
+            self._payers[event["top_up"]] = self._accounts[event["account"]]
+
+    async def _payment(self, operation: Operation) -> str:
+        """The payment that an operation is about. Raises `ProviderError` when the provider has none."""
+        top_up = self._named.get(operation.about)
+        payments = await self._stack.provider.payments_of(top_up) if top_up else []
+        if not payments:
+            raise ProviderError(f"{operation.about} has no payment at the provider")
+        return payments[-1]
+
+    def _answered(self, operation: Operation, outcome: Outcome, because: str) -> None:
+        self._recorder.record(
+            "client",
+            "answered",
+            operation=operation.kind,
+            id=operation.id,
+            attempt=1,
+            outcome=outcome.value,
+            status=None,
+            because=because,
+        )
+
+    async def ask_again(self) -> None:
+        """What a client does that does not know what became of its request: ask again, with the same key."""
+        unsure = [
+            self._operations[id]
+            for id, outcomes in self._attempts.items()
+            if self._operations[id].kind in ("top_up", "open_account")
+            and together(outcomes) is Outcome.UNKNOWN
+            and id not in self._named
+        ]
+        for operation in unsure:
+            for _ in range(ATTEMPTS):
+                answer = await self._perform(operation)
+                if answer.outcome is not Outcome.UNKNOWN or operation.id in self._named:
+                    break
+                await asyncio.sleep(AGAIN_S)
