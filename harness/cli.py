@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ import harness.faults
 import harness.invariants
 import scenarios
 from harness.engines.load import load_plan
-from harness.engines.suite import RUNS, Job, Order, begin, carry_out_all, program
+from harness.engines.suite import NAME, RUNS, Job, Order, begin, carry_out_all, program
 from harness.faults import FAULTS
 from harness.history import HistoryError
 from harness.judge import judge as judge_history
@@ -48,7 +49,6 @@ REFERENCE = Path(__file__).parent.parent / "reference_impl" / "target.toml"
 
 app = typer.Typer(
     name="topup-chaos",
-    help="Break a top-up service on purpose, and prove from three books that no credit is doubled, lost or forged.",
     epilog="Exit codes: 0 holds · 1 broken · 2 wrong usage · 3 unknown · 70 the harness itself crashed.",
     no_args_is_help=True,
     rich_markup_mode="rich",
