@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any
@@ -64,6 +64,22 @@ Target = Annotated[
 ]
 Mutant = Annotated[str | None, typer.Option(help="Run the reference service with this planted bug instead.")]
 Out = Annotated[Path, typer.Option(help="Where the folder of this command is made.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(Console(), f"{NAME} {installed_version(NAME)}")
+        raise typer.Exit(HOLDS)
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+]
+
+
+@app.callback()
+def topup_chaos(version: Version = False) -> None:
+    """Break a top-up service on purpose, and prove from three books that no credit is doubled, lost or forged."""
 
 
 @app.command(
