@@ -211,7 +211,7 @@ def test_production_is_refused(tmp_path: Path, environment: str) -> None:
     assert "give the stack an environment of its own" in said
 
 
-@pytest.mark.parametrize("environment", ["chaos", "test", "staging", "local"])
+@pytest.mark.parametrize("environment", ["chaos", "test", "staging", "delivery-test", "product-lab"])
 def test_what_is_not_production_is_not(tmp_path: Path, environment: str) -> None:
     assert read(written(tmp_path, MINIMAL.replace('"chaos"', f'"{environment}"'))).environment == environment
 
