@@ -183,6 +183,7 @@ def _timed(row: Mapping[str, Any]) -> dict[str, Any]:
     facts = dict(row)
     written = facts.get("written")
     if isinstance(written, str):
-        with suppress(ValueError):
+        del facts["written"]
+        with suppress(ValueError):  # a time that cannot be read is as good as none
             facts["written"] = datetime.fromisoformat(written).timestamp()
     return facts

@@ -42,8 +42,12 @@ class Client:
         self._recorder.record("client", "invoked", **said, **_asked(values))
         answer = await self.ask(operation, values)
         told = {**_asked(values), **answer.facts}
-        if "word" in told:
-            told["word"] = self._target.words.get(told["word"], told["word"])
+        word = told.pop("word", None)
+        if word in self._target.words:
+            told["word"] = self._target.words[word]
+        elif word is not None and self._target.words:
+            because = f"{word!r} is not in the target's [words]: say there what it means"
+            self._recorder.record("harness", "book-unread", book=f"the word {word!r}", because=because)
         self._recorder.record(
             "client",
             "answered",

@@ -56,7 +56,7 @@ def _unoffered(plan: Plan, unoffered: Mapping[str, str], invariants: Mapping[str
         name: f"not offered by this target: {reason}"
         for name, invariant in invariants.items()
         for need, reason in unoffered.items()
-        if need in invariant.needs
+        if need in invariant.needs or need == name
     }
 
 

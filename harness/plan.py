@@ -153,12 +153,18 @@ def decode(data: Any) -> Plan:
             story=str(data["story"]),
             seed=_seed(data["seed"]),
             steps=tuple(_decode_step(step) for step in _list(data, "steps")),
-            about=tuple(str(name) for name in _list(data, "about")),
+            about=tuple(_text(name, "about") for name in _list(data, "about")),
         )
     except KeyError as missing:
         raise PlanError(f"the plan has no {missing}: it needs name, story, seed, steps and about") from None
     except TypeError as error:
         raise PlanError(f"the plan does not read: {error}") from None
+
+
+def _text(value: Any, field: str) -> str:
+    if not isinstance(value, str):
+        raise PlanError(f"a plan's `{field}` holds names; this is {value!r}")
+    return value
 
 
 def _list(data: Any, field: str) -> list[Any]:
@@ -169,7 +175,7 @@ def _list(data: Any, field: str) -> list[Any]:
 
 
 def _seed(value: Any) -> int:
-    if not isinstance(value, int):
+    if type(value) is not int:
         raise PlanError(f"a plan's `seed` is a whole number; this is {value!r}")
     return value
 
@@ -194,12 +200,16 @@ def _decode_step(data: Any) -> Step:
         raise PlanError(f"a step's `step` is one of {', '.join(STEPS)}; this is {data!r}")
     fields = {key: value for key, value in data.items() if key != "step"}
     kind = STEPS[data["step"]]
+    if not isinstance(fields.get("args", {}), dict):
+        raise PlanError(f"a step's `args` is an object; this is {fields['args']!r}")
+    if not isinstance(fields.get("at_most_s", 0), int | float):
+        raise PlanError(f"a wait's `at_most_s` is a number of seconds; this is {fields['at_most_s']!r}")
     if kind is Wait and fields.get("until") not in CONDITIONS:
         raise PlanError(f"a wait's `until` is one of {', '.join(CONDITIONS)}; this is {fields.get('until')!r}")
     if kind is Do:
         return Do(tuple(Operation(**operation) for operation in fields["operations"]))
     if kind is Meanwhile:
-        return Meanwhile(fields["id"], tuple(_decode_step(inner) for inner in fields["steps"]))
+        return Meanwhile(fields["id"], tuple(_decode_step(inner) for inner in _list(fields, "steps")))
     return kind(**fields)
 
 

@@ -176,7 +176,11 @@ def histories(path: Path) -> Sequence[History]:
     Raises `HistoryError` naming file and line.
     """
     path = path / "history.jsonl" if path.is_dir() else path
-    events: Iterable[Event] = read(path)
+    try:
+        events: Iterable[Event] = read(path)
+    except OSError as error:
+        why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise HistoryError(f"{path} {why}: name a history.jsonl, or a folder under reports/runs/") from None
     runs: list[list[Event]] = []
     for event in events:
         if event.kind == "plan":

@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 # What calls itself one of these is refused (H11): a chaos tool has no business there.
 PRODUCTION = re.compile(r"(?<![a-z])(?:prod(?:uction)?|live)(?![a-z])", re.IGNORECASE)
 
+# Promises about what customers read, which nobody can judge who does not know what the words mean.
+WORDED = ("told-the-truth", "status-never-goes-back")
+
 Word: TypeAlias = Literal["processing", "confirmed", "credited", "failed"]
 
 
@@ -99,13 +102,16 @@ class Target(_Model):
         return environment
 
     def unoffered(self) -> dict[str, str]:
-        """Kinds of event that this target cannot yield, and why: invariants that live on them are not weighed."""
+        """Kinds of event that this target cannot yield, or promises that it cannot be held to, and why. Not weighed."""
         operations = {"transition": "timeline", "discrepancy": "discrepancies", "ledger-read": "entries"}
-        return {
+        missing = {
             event: f"it has no [operations.{operation}]"
             for event, operation in operations.items()
             if self.operations.named(operation) is None
         }
+        if not self.words:
+            missing |= dict.fromkeys(WORDED, "it has no [words]")
+        return missing
 
 
 def read(path: Path) -> Target:

@@ -72,7 +72,8 @@ class Payer(FastHttpUser):
             said = {"operation": kind, "id": id, "attempt": attempt}
             write("invoked", **said, **asked(values))
             outcome, status, because, told = self.ask(operation, kind, values)
-            word = {"word": TARGET.words.get(told["word"], told["word"])} if "word" in told else {}
+            said_word = told.pop("word", None)
+            word = {"word": TARGET.words[said_word]} if said_word in TARGET.words else {}
             known = asked(values) | told | word
             write("answered", **said, outcome=outcome.value, status=status, because=because, **known)
             if outcome is not Outcome.UNKNOWN or told.get("top_up"):

@@ -72,7 +72,8 @@ class TrackRecord:
 
     def problems(self) -> list[str]:
         """Every claim that did not come true, in words."""
-        problems = [
+        unrun = [] if any(run.mutant is None for run in self.runs) else ["the service itself: was not run"]
+        problems = unrun + [
             f"the service itself: {run.plan.name} is {run.status.word} ({', '.join(sorted(run.broken)) or _why(run)})"
             for run in self.runs
             if run.mutant is None and run.status is not Status.HOLDS

@@ -17,6 +17,7 @@ def acknowledged_is_durable(history: History) -> Iterator[Violation]:
         event["payment"]: event
         for event in history.of("answer")
         if event["acknowledged"]
+        and not event["hostile"]
         and event.at < asked_at(history)
         and news.get(event["webhook_id"]) == "payment.captured"
     }

@@ -17,14 +17,15 @@ def told_the_truth(history: History) -> Iterator[Violation]:
     told = [event for event in history.of("answered") if event.get("word") and event.get("top_up")]
     if not told:
         raise NothingToJudge("no status of a top-up was read")
-    taken = {payment.reference: payment for payment in captured(history)}
+    taken = _taken(history)
     written = _written(history)
     elsewhere = {payment.reference for payment in lost(history)} | _phantom(history)
     silent = unread(history)
     once_credited = set(regressions(history))
     reported = set()
     for event in told:
-        top_up, payment = event["top_up"], taken.get(event["top_up"])
+        top_up = event["top_up"]
+        payment = taken.get(top_up)
         lie = _lie(event, payment, written)
         if event["word"] == "credited":
             once_credited.add(top_up)
@@ -52,6 +53,11 @@ def _lie(event: Event, payment: Payment | None, written: dict[str, float]) -> st
     if event.get("final") and event["word"] != "credited" and payment and payment.payment in written:
         return f"{event['word']!r} after all had settled, and the credit is in the ledger"
     return None
+
+
+def _taken(history: History) -> dict[str, Payment]:
+    """For each top-up the first payment that was taken for it; a second one is captured-at-most-once's to report."""
+    return {payment.reference: payment for payment in reversed(captured(history))}
 
 
 def _taken_by(event: Event, payment: Payment) -> bool:

@@ -55,7 +55,7 @@ def target(**operations: Any) -> Target:
         "start": {"command": ["true"]},
         "callbacks": {"path": "/"},
         "operations": OPERATIONS | operations,
-        "words": {"Credit applied": "credited"},
+        "words": {"Credit applied": "credited", "declined": "failed"},
     }
     return Target.model_validate(described)
 
@@ -204,15 +204,17 @@ def test_a_refused_connection_is_not_done() -> None:
 
 
 def test_facts_are_read_and_words_translated() -> None:
-    """Also out of a refusal with a body; a word that the target does not explain stays as it is."""
+    """Also out of a refusal with a body. A word that the target does not explain is no word: it says so, and where to."""
 
     async def story() -> None:
         async with till(top_ups=says(201, {"id": "tu_1", "state": "Credited", "status": "Credit applied"})) as service:
             _, (_, answered) = await top_up(service.url)
         assert (answered["top_up"], answered["state"], answered["word"]) == ("tu_1", "Credited", "credited")
         async with till(top_ups=says(402, {"id": "tu_2", "status": "Nope"})) as service:
-            answer, (_, answered) = await top_up(service.url)
-        assert (answered["top_up"], answered["word"], answer.facts["top_up"]) == ("tu_2", "Nope", "tu_2")
+            answer, (_, unread, answered) = await top_up(service.url)
+        assert (answered["top_up"], answered.get("word"), answer.facts["top_up"]) == ("tu_2", None, "tu_2")
+        assert (unread.kind, unread["book"]) == ("book-unread", "the word 'Nope'")
+        assert "[words]" in unread["because"]
         async with till(top_ups=says(201, ["no", "object"])) as service:
             answer, _ = await top_up(service.url)
         assert (answer.outcome, dict(answer.facts)) == (Outcome.DONE, {})

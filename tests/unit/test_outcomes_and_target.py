@@ -155,6 +155,8 @@ def test_what_a_target_does_not_offer_is_said_with_the_reason(tmp_path: Path) ->
         "transition": "it has no [operations.timeline]",
         "discrepancy": "it has no [operations.discrepancies]",
         "ledger-read": "it has no [operations.entries]",
+        "told-the-truth": "it has no [words]",
+        "status-never-goes-back": "it has no [words]",
     }
     assert read(REFERENCE).unoffered() == {}
 
