@@ -21,14 +21,25 @@ async def operate(
     point: Literal["before", "after"],
     writes: bool,
     since: str,
+    nth: int,
     act: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Touched]:
-    """Schedule one surgery; *since* is a link and the beginning of a label, as in `hook POST /callbacks`."""
+    """Schedule one surgery; *since* is a link and the beginning of a label, as in `hook POST /callbacks`.
+
+    Raises `ValueError` when *nth* is not the number of a message.
+    """
+    if nth < 1:
+        raise ValueError(f"`nth` counts from 1; this is {nth}")
     on = link_of(stack, link)
     other, _, seen = since.partition(" ")
-    surgery = Surgery(link, label, point, writes, (other, seen) if since else None, act)
+    surgery = Surgery(link, label, point, writes, (other, seen) if since else None, act, nth)
 
     async def touched() -> int:
+        """What was begun is finished first; unfinished, it has touched nothing."""
+        if surgery.hit:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FINISH_S):
+                    await surgery.finished.wait()
         return 1 if surgery.finished.is_set() else 0
 
     stack.wire.schedule(on.tap, surgery)
@@ -36,7 +47,4 @@ async def operate(
         yield touched
     finally:
         stack.wire.cancel(surgery)
-        if surgery.hit:  # what was begun is finished before anything is mended; unfinished, it has touched nothing
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FINISH_S):
-                    await surgery.finished.wait()
+        await touched()  # nothing is mended while it is still being broken

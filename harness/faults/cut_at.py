@@ -8,10 +8,17 @@ from harness.stack import Stack
 
 @fault
 async def cut_at(
-    stack: Stack, *, link: str, label: str, point: Literal["before", "after"], writes: bool = False, since: str = ""
+    stack: Stack,
+    *,
+    link: str,
+    label: str,
+    point: Literal["before", "after"],
+    writes: bool = False,
+    since: str = "",
+    nth: int = 1,
 ) -> AsyncIterator[Touched]:
     """One message is singled out, and its connection is cut: before it arrives, or when it was answered and before the
     answer is passed on. Before: it never happened. After: it happened, and nobody heard.
     """
-    async with operate(stack, link=link, label=label, point=point, writes=writes, since=since) as touched:
+    async with operate(stack, link=link, label=label, point=point, writes=writes, since=since, nth=nth) as touched:
         yield touched

@@ -16,12 +16,13 @@ async def kill_at(
     point: Literal["before", "after"],
     writes: bool = False,
     since: str = "",
+    nth: int = 1,
 ) -> AsyncIterator[Touched]:
     """A process dies at the very moment at which one message would arrive, or was answered; it is started again when the
     fault ends. Whoever talked to it sees the connection break.
     """
     victim = stack.nodes[node]
-    surgery = operate(stack, link=link, label=label, point=point, writes=writes, since=since, act=victim.kill)
+    surgery = operate(stack, link=link, label=label, point=point, writes=writes, since=since, nth=nth, act=victim.kill)
     try:
         async with surgery as touched:
             yield touched

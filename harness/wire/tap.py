@@ -2,7 +2,7 @@
 
 A tap stands between the client of a link and the link's proxy. Surgery is addressed by label and not by number alone, so
 that a plan survives small changes in the service: *the first COMMIT of a transaction that wrote, once a callback has
-crossed the hook link*.
+crossed the hook link*; *the third `SELECT top_ups` from now on*.
 """
 
 import asyncio
@@ -34,7 +34,8 @@ class Surgery:
     """What to do to one crossing.
 
     `label` must begin the crossing's label; with `writes`, it must write or end a transaction that wrote. `since` names a
-    link and the beginning of a label that must have crossed first. `point` says when: `before` it is delivered (it never
+    link and the beginning of a label that must have crossed first; of what matches from then on, the `nth` is meant.
+    `point` says when: `before` it is delivered (it never
     arrives), or `after` it was delivered and answered, before the answer is passed on (it happened, nobody heard). Then
     `act` is awaited, and the connection is cut on both sides. `hit` names the crossing once it is chosen; `finished` is
     set when all of it is done, or when the connection ended before it could be.
@@ -46,6 +47,8 @@ class Surgery:
     writes: bool = False
     since: tuple[str, str] | None = None
     act: Callable[[], Awaitable[None]] | None = None
+    nth: int = 1
+    matched: int = field(default=0, init=False)
     armed: bool = field(default=False, init=False)
     hit: str | None = field(default=None, init=False)
     finished: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -58,10 +61,17 @@ class Surgery:
         if self.since and link == self.since[0] and label.startswith(self.since[1]):
             self.armed = True
 
+    def meets(self, crossing: Crossing) -> None:
+        """Count a crossing of its own link, if it is of the kind that is meant."""
+        self.matched += self._matches(crossing)
+
     def wants(self, crossing: Crossing) -> bool:
+        """Is this the one, now that it has been counted? Or a later one, where another surgery had the n-th."""
+        return self.hit is None and self.matched >= self.nth and self._matches(crossing)
+
+    def _matches(self, crossing: Crossing) -> bool:
         return (
             self.armed
-            and self.hit is None
             and crossing.direction == ">"
             and crossing.label is not None
             and crossing.label.startswith(self.label)
@@ -213,6 +223,8 @@ class Connection:
 
     async def _pass(self, writer: asyncio.StreamWriter, crossings: Sequence[Crossing]) -> None:
         for crossing in crossings:
+            for each in self._tap.surgeries:
+                each.meets(crossing)
             surgery = next((each for each in self._tap.surgeries if each.wants(crossing)), None)
             if surgery is not None:
                 surgery.hit = f"{self._tap.link} {ARROWS[crossing.direction]} {crossing.label}"

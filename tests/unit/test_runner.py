@@ -15,6 +15,7 @@ import harness.faults
 import harness.invariants
 from harness import deeds, runner
 from harness.cli import EXIT, UNKNOWN
+from harness.faults import FAULTS
 from harness.history import Event, Recorder
 from harness.plan import Begin, Do, End, Join, Meanwhile, Operation, Plan, PlanError, Step, Wait
 from harness.provider import ProviderError, Rest
@@ -290,6 +291,42 @@ def test_a_surgery_that_met_nothing_makes_the_run_unknown() -> None:
         cut = Begin("x1", "cut-at", {"link": "edge", "label": "POST /refunds", "point": "before"})
         result = await bench.carry_out(cut, *PAID, End("x1"))
         assert list(unknowns(result)) == ["faults-bite"]
+
+    run(story)
+
+
+def test_a_surgery_under_way_is_counted_when_it_is_done() -> None:
+    """A victim may take longer to die than its clients to notice: the plan goes on, and the blow has been dealt."""
+
+    async def story(bench: Bench) -> None:
+        dying, dead = asyncio.Event(), asyncio.Event()
+
+        class Slow(FakeNode):
+            async def kill(self) -> None:
+                dying.set()
+                await dead.wait()
+                await super().kill()
+
+        bench.nodes["service"] = Slow("service")
+        at = {"node": "service", "link": "edge", "label": "POST", "point": "before"}
+        async with FAULTS["kill-at"].begin(cast(Stack, bench), **at) as touched:
+            _, writer = await asyncio.open_connection(*bench.links["edge"].tap.address)
+            writer.write(b"POST /top-ups HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+            await dying.wait()
+            asyncio.get_running_loop().call_soon(dead.set)
+            assert await touched() == 1
+        assert bench.nodes["service"].did == ["killed", "started"]
+        writer.close()
+
+    run(story)
+
+
+@pytest.mark.parametrize("nth", [0, -1])
+def test_a_message_that_has_no_number_is_no_message(nth: int) -> None:
+    async def story(bench: Bench) -> None:
+        cut = Begin("x1", "cut-at", {"link": "edge", "label": "POST", "point": "before", "nth": nth})
+        with pytest.raises(PlanError, match="counts from 1"):
+            await bench.carry_out(cut, *PAID)
 
     run(story)
 

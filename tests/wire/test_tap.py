@@ -459,6 +459,62 @@ def test_only_the_message_that_was_named_is_hit() -> None:
     run(story())
 
 
+@pytest.mark.parametrize(("point", "did"), [("before", ["/pay"]), ("after", ["/pay", "/pay"])])
+def test_the_nth_that_matches_is_hit(point: Any, did: list[str]) -> None:
+    """What matches is counted over all connections, each way of the link and other labels apart; the others pass."""
+
+    async def story() -> None:
+        till, surgery, answers = (
+            Till(),
+            Surgery("edge", "POST /pay", point, nth=2),
+            Surgery("edge", "201", point, nth=1),
+        )
+        async with tapped(till, Http) as tap:
+            tap.surgeries += [surgery, answers]
+            seen = []
+            for path in ("/pay", "/accounts", "/pay", "/pay"):
+                async with connected(tap) as stream:
+                    seen.append(await ask(stream, path))
+            assert seen == ["201", "201", RESET, "201"]
+            assert [path for path in till.done if path == "/pay"] == [*did, "/pay"]
+            assert answers.hit is None
+
+    run(story())
+
+
+def test_the_nth_is_counted_since_it_was_armed() -> None:
+    """What crossed before a callback did is not among the two."""
+
+    async def story() -> None:
+        wire, till = Wire(), Till()
+        async with tapped(till, Http, wire) as edge, tapped(till, Http, wire, "hook") as hook:
+            surgery = Surgery("edge", "POST /pay", "before", since=("hook", "POST /callbacks"), nth=2)
+            wire.schedule(edge, surgery)
+            async with connected(edge) as client, connected(hook) as provider:
+                assert await ask(client, "/pay") == "201"
+                assert await ask(provider, "/callbacks") == "201"
+                assert await ask(client, "/pay") == "201"
+                assert await ask(client, "/pay") == RESET
+
+    run(story())
+
+
+def test_two_surgeries_count_alike_and_do_not_hit_the_same_message() -> None:
+    """The second and the second are two: the one that comes later takes the next."""
+
+    async def story() -> None:
+        one, other = (Surgery("edge", "POST /pay", "before", nth=2) for _ in range(2))
+        async with tapped(Till(), Http) as tap:
+            tap.surgeries += [one, other]
+            seen = []
+            for _ in range(4):
+                async with connected(tap) as stream:
+                    seen.append(await ask(stream, "/pay"))
+            assert seen == ["201", RESET, RESET, "201"]
+
+    run(story())
+
+
 def test_since_waits_for_the_other_links_crossing() -> None:
     """Nothing is cut until a callback has crossed the hook; its own link's traffic does not arm it."""
 
