@@ -18,9 +18,12 @@ from rich.console import Console
 import harness.faults
 import harness.invariants
 import scenarios
+import scenarios.flows
 from harness.engines.load import load_plan
 from harness.engines.suite import NAME, RUNS, Job, Order, begin, carry_out_all, program
+from harness.engines.sweep import FAILURES, LINKS, Shard, Sweep
 from harness.faults import FAULTS
+from harness.flow import FLOWS
 from harness.history import HistoryError
 from harness.judge import judge as judge_history
 from harness.judge import plan_event, status_of
@@ -104,6 +107,72 @@ def run(
     name = chosen[0].name if len(chosen) == 1 else "suite"
     order = Order(name=name, jobs=jobs, target=target, seed=seed, again=again, out=out, time_budget_s=time_budget)
     raise typer.Exit(_carry_out(order))
+
+
+@app.command(
+    epilog="Examples: topup-chaos sweep top-up-paid · topup-chaos sweep --link db --fault cut-before --shard 1/4"
+)
+def sweep(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[FLOW]...", help="All of them when left out.")] = None,
+    link: Annotated[list[str] | None, typer.Option(help=f"Only this link: {', '.join(LINKS)}.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help=f"Only this fault: {', '.join(FAILURES)}.")] = None,
+    crossing: Annotated[
+        str | None, typer.Option(help='Only "db COMMIT 2", as on the map; or every "db COMMIT".')
+    ] = None,
+    shard: Annotated[str, typer.Option(metavar="I/N", help="The I-th of N parts, for several machines.")] = "1/1",
+    allow_unreached: Annotated[bool, typer.Option(help="Exit 0 though some messages did not come again.")] = False,
+    seed: Seed = None,
+    target: Target = REFERENCE,
+    mutant: Mutant = None,
+    out: Out = RUNS,
+) -> None:
+    """Every single failure, everywhere: each message of a flow, broken in every way, each in a plan of its own."""
+    from reports.sweep_map import only_unreached, text
+    from reports.terminal import Live
+
+    seed = _seed(seed)
+    asked = Sweep(
+        flows=[FLOWS[name] for name in dict.fromkeys(names or FLOWS)],
+        seed=seed,
+        options=_options(seed=seed, target=target, mutant=mutant),
+        mutant=_mutant(mutant),
+        links=_among("link", link, LINKS),
+        failures=_among("fault", fault, tuple(FAILURES)),
+        crossing=crossing,
+        shard=_shard(shard),
+    )
+    recordings = asked.recordings()
+    console = Console()
+    say(console, f"seed {seed} · {len(recordings)} calm recordings first")
+    with Live("sweep", total=len(recordings), console=console, terse=True) as live:
+
+        def broken_in_every_way(recorded: Sequence[Any]) -> Sequence[Job]:
+            jobs = asked.jobs(recorded)
+            if not jobs:
+                raise UsageError("there is nothing to break: no message of the calm recordings is what was asked for")
+            live.expects(len(recordings) + len(jobs))
+            say(console, f"{len(jobs)} plans came of them")
+            return jobs
+
+        order = Order(
+            name="sweep",
+            jobs=recordings,
+            target=target,
+            seed=seed,
+            again=" ".join([program(), "sweep", *(names or []), *asked.narrowed()]) + asked.options,
+            out=out,
+            then=broken_in_every_way,
+        )
+        interrupted, progress = work(order, live)
+
+    def show(suite: Any) -> None:
+        console.print(text(suite), soft_wrap=True)
+        if suite.runs:
+            say(console, f"{len(suite.runs) / progress.spent['runs']:.2f} plans a second\n")
+
+    code = _conclude(order, interrupted, progress, console, show)
+    forgiven = code == UNKNOWN and allow_unreached and only_unreached(progress.suite(order))
+    raise typer.Exit(HOLDS if forgiven else code)
 
 
 @app.command(epilog="Example: topup-chaos replay reports/runs/latest --times 10")
@@ -213,12 +282,13 @@ def load(
 
 @app.command(name="list")
 def list_() -> None:
-    """What there is: scenarios, faults, invariants, mutants; each with its sentence."""
+    """What there is: scenarios, flows, faults, invariants, mutants; each with its sentence."""
     from reference_impl.mutants import catalogue
 
     console = Console()
     kinds = {
         "scenarios": {name: each.story for name, each in SCENARIOS.items()},
+        "flows": {name: each.story for name, each in FLOWS.items()},
         "faults": {name: each.effect for name, each in FAULTS.items()},
         "invariants": {name: each.promise for name, each in INVARIANTS.items()},
         "mutants": {name: each.lie for name, each in catalogue().items()},
@@ -265,22 +335,36 @@ def say(console: Console, line: str) -> None:
 
 def _carry_out(order: Order, remark: Callable[[Sequence[Any]], str] | None = None) -> int:
     """Carry out an order in front of somebody who watches; write its reports; the exit code."""
-    from reports.terminal import Live, print_suite
+    from reports.terminal import Live
 
     console = Console()
     say(console, f"seed {order.seed} · {len(order.jobs)} to run")
     with Live(order.name, total=len(order.jobs), console=console) as live:
         interrupted, progress = work(order, live)
+
+    def show(suite: Any) -> None:
+        if remark:
+            say(console, remark(suite.runs))
+
+    return _conclude(order, interrupted, progress, console, show)
+
+
+def _conclude(order: Order, interrupted: bool, progress: Any, console: Console, show: Callable[[Any], None]) -> int:
+    """Write the reports of what was carried out, tell of it, *show* what the command is about; the exit code."""
+    from reports.terminal import print_suite
+
     suite = progress.suite(order)
     for line in progress.remarks:
         say(console, line)
     _write_reports(suite)
-    if remark:
-        say(console, remark(suite.runs))
+    show(suite)
     print_suite(suite, console, spent=progress.spent)
     if suite.left:
         why = "interrupted" if interrupted else "the time budget was spent"
-        say(console, f"{why}: {suite.left} of {len(order.jobs)} were not run, so the whole is unknown at best")
+        say(
+            console,
+            f"{why}: {suite.left} of {suite.left + len(suite.runs)} were not run, so the whole is unknown at best",
+        )
     return INTERRUPTED if interrupted else EXIT[suite.status]
 
 
@@ -315,6 +399,21 @@ def _seed(seed: int | None) -> int:
     return secrets.randbelow(1_000_000) if seed is None else seed
 
 
+def _among(kind: str, asked: Sequence[str] | None, there_are: Sequence[str]) -> Sequence[str]:
+    """What was asked for, in the order of what there is; all of it when nothing was."""
+    for name in asked or ():
+        if name not in there_are:
+            raise UsageError(f"there is no {kind} {name!r} to sweep: there are {', '.join(there_are)}")
+    return [name for name in there_are if not asked or name in asked]
+
+
+def _shard(text: str) -> Shard:
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise UsageError(f"--shard {text} is not a part of a whole: 1/4 is the first of four")
+    return Shard(int(number), int(of))
+
+
 def _mutant(name: str | None) -> str | None:
     """The mutant's name, once it is known to exist."""
     if name is not None:
@@ -335,10 +434,11 @@ def _options(*, seed: int | None = None, target: Path = REFERENCE, mutant: str |
 
 
 def load_everything() -> None:
-    """Have every fault, invariant and scenario register itself."""
+    """Have every fault, invariant, scenario and flow register itself."""
     load_all(harness.faults)
     load_all(harness.invariants)
-    load_all(scenarios, but=("locustfile",))
+    load_all(scenarios, but=("locustfile", "flows"))
+    load_all(scenarios.flows)
 
 
 def main() -> None:

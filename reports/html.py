@@ -17,6 +17,7 @@ from harness.history import Event
 from harness.run import PaymentVerdict, Run, Suite
 from harness.verdict import Status, Verdict, Violation
 from reports import HARMLESS, renderer
+from reports.sweep_map import maps
 from reports.timeline import LANES, Place, Row, Timeline, place, story
 from reports.words import count, duration, legible, money, plain, sentence
 
@@ -34,6 +35,7 @@ def render(suite: Suite) -> str:
         suite=suite,
         explanation=explanation(suite),
         facts=_facts(suite),
+        maps=maps(suite),
         runs=runs,
         promises=_promises(suite),
         lanes=LANES,

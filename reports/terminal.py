@@ -38,10 +38,15 @@ class Live:
     """Progress of a suite: a line for each finished run and, on a terminal, a bar below them.
 
     `with Live("sweep", total=240) as live: live.begins(name); live.finished(run)`
+
+    *terse* leaves out the lines of runs that hold, where they are hundreds.
     """
 
-    def __init__(self, what: str, total: int | None = None, console: Console | None = None) -> None:
+    def __init__(
+        self, what: str, total: int | None = None, console: Console | None = None, *, terse: bool = False
+    ) -> None:
         self._console = console or Console()
+        self._terse = terse
         self._bar = Progress(
             TextColumn("{task.fields[what]}", markup=False),
             BarColumn(bar_width=30, complete_style="cyan", finished_style="cyan"),
@@ -61,12 +66,17 @@ class Live:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
 
+    def expects(self, total: int) -> None:
+        """So many runs there will be: known only once the first are made."""
+        self._bar.update(self._task, total=total)
+
     def begins(self, name: str) -> None:
         """Show beside the bar what is going on now."""
         self._bar.update(self._task, now=plain(name, 60))
 
     def finished(self, run: Run) -> None:
-        self._console.print(line(run), soft_wrap=True)
+        if not self._terse or run.status is not Status.HOLDS:
+            self._console.print(line(run), soft_wrap=True)
         self._bar.advance(self._task)
 
 

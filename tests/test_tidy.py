@@ -11,7 +11,9 @@ import pytest
 import harness.faults
 import harness.invariants
 import scenarios
+import scenarios.flows
 from harness.faults import FAULTS
+from harness.flow import FLOWS
 from harness.registry import load
 from harness.scenario import SCENARIOS
 from harness.verdict import INVARIANTS
@@ -25,7 +27,7 @@ FLOORS = (
     ("harness.registry", "harness.history", "harness.verdict"),
     ("harness.plan", "harness.run", "harness.judge", "harness.judge_facts", "harness.books", "harness.invariants"),
     ("harness.amounts", "harness.outcomes", "harness.cache", "harness.users", "harness.wire", "harness.provider"),
-    ("harness.target", "harness.scenario", "harness.client", "scenarios"),
+    ("harness.target", "harness.scenario", "harness.flow", "harness.client", "scenarios"),
     ("harness.stack",),
     ("harness.audit", "harness.deeds", "harness.faults", "harness.stacks", "harness.locust"),
     ("harness.runner",),
@@ -35,7 +37,8 @@ FLOORS = (
 
 load(harness.faults)
 load(harness.invariants)
-load(scenarios, but=("locustfile",))
+load(scenarios, but=("locustfile", "flows"))
+load(scenarios.flows)
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -112,6 +115,7 @@ def test_service_and_provider_know_neither_the_harness_nor_each_other(package: s
         ("harness/invariants", INVARIANTS),
         ("harness/faults", FAULTS),
         ("scenarios", SCENARIOS),
+        ("scenarios/flows", FLOWS),
         ("reference_impl/mutants", catalogue()),
     ],
 )
@@ -126,18 +130,20 @@ def test_what_a_file_defines_is_named_after_it(package: str, registered: dict[st
     assert files == set(registered)
 
 
-def test_every_scenario_stands_in_the_readme() -> None:
+def test_every_scenario_and_flow_stands_in_the_readme() -> None:
     """A story that nobody can find is not told."""
     page = (ROOT / "scenarios" / "README.md").read_text(encoding="utf-8")
 
-    assert [name for name in SCENARIOS if f"`{name}`" not in page] == []
+    assert [name for name in (*SCENARIOS, *FLOWS) if f"`{name}`" not in page] == []
 
 
 def test_the_readme_of_the_scenarios_names_no_story_that_is_gone() -> None:
     """Every name in its first column is registered."""
     page = (ROOT / "scenarios" / "README.md").read_text(encoding="utf-8")
 
-    assert [name for name in re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) if name not in SCENARIOS] == []
+    assert [
+        name for name in re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) if name not in {*SCENARIOS, *FLOWS}
+    ] == []
 
 
 BANNED = {

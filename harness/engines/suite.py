@@ -6,7 +6,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -45,7 +45,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What one command wants done. `time_budget_s` is None where there is no bound; `named` is false under load."""
+    """What one command wants done. `time_budget_s` is None where there is no bound; `named` is false under load.
+
+    `then` makes further jobs out of the runs of `jobs`; they are carried out on the same stack.
+    """
 
     name: str
     jobs: Sequence[Job]
@@ -55,6 +58,7 @@ class Order:
     out: Path = RUNS
     time_budget_s: float | None = None
     named: bool = True
+    then: Callable[[Sequence[Run]], Sequence[Job]] | None = None
 
 
 class Watcher(Protocol):
@@ -75,6 +79,8 @@ class Progress:
     runs: list[Run] = field(default_factory=list)
     spent: dict[str, float] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    more: int | None = None
+    """How many jobs came of the first ones; None while that is not known."""
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -92,8 +98,13 @@ class Progress:
             runs=tuple(self.runs),
             folder=self.folder,
             again=order.again,
-            left=len(order.jobs) - len(self.runs),
+            left=self._asked(order) - len(self.runs),
         )
+
+    def _asked(self, order: Order) -> int:
+        """How many runs were asked for. Jobs that were not even made are one at least."""
+        further = 0 if order.then is None else 1 if self.more is None else self.more
+        return len(order.jobs) + further
 
 
 def begin(order: Order) -> Progress:
@@ -119,7 +130,7 @@ async def carry_out_all(order: Order, progress: Progress, watcher: Watcher) -> N
         progress.spent["stack up"] = time.monotonic() - opening
         progress.remarks = stack.remarks
         with (progress.folder / "history.jsonl").open("w", encoding="utf-8") as sink:
-            for number, job in enumerate(order.jobs, 1):
+            for number, job in enumerate(_jobs(order, progress), 1):
                 if order.time_budget_s is not None and time.monotonic() - progress.began > order.time_budget_s:
                     return
                 if job.mutant != serving:
@@ -134,6 +145,15 @@ async def carry_out_all(order: Order, progress: Progress, watcher: Watcher) -> N
                 watcher.finished(run)
         opening = time.monotonic()
     progress.spent["stack down"] = time.monotonic() - opening
+
+
+def _jobs(order: Order, progress: Progress) -> Iterator[Job]:
+    """The jobs of *order*, then those that it makes of their runs."""
+    yield from order.jobs
+    if order.then is not None:
+        further = order.then(progress.runs)
+        progress.more = len(further)
+        yield from further
 
 
 def _setting(job: Job, stack: Processes) -> Setting:

@@ -10,7 +10,9 @@ import pytest
 
 from harness import cli
 from harness.engines import suite
+from harness.engines.sweep import FAILURES
 from harness.faults import FAULTS
+from harness.flow import FLOWS
 from harness.history import Event, History, write
 from harness.plan import Begin, Plan, PlanError, encode
 from harness.run import Run
@@ -19,7 +21,7 @@ from harness.stacks.processes import StackError
 from harness.verdict import INVARIANTS, Status, Verdict
 from reference_impl.mutants import catalogue
 
-COMMANDS = ("run", "replay", "judge", "mutants", "load", "list", "doctor", "up")
+COMMANDS = ("run", "replay", "judge", "mutants", "load", "list", "doctor", "up", "sweep")
 
 Answer = tuple[int, str, str]
 Type = Callable[..., Answer]
@@ -147,6 +149,11 @@ def test_what_is_wrong_with_the_order_is_2_and_what_is_wrong_with_the_harness_70
         (["run", "calm", "--mutant", "never-ask"], "Did you mean 'never-asks'?"),
         (["mutants", "never-ask"], "Did you mean 'never-asks'?"),
         (["run", "calm", "--target", "nowhere/target.toml"], "nowhere/target.toml does not exist"),
+        (["sweep", "top-up-payed"], "There is no flow named 'top-up-payed'. Did you mean 'top-up-paid'?"),
+        (["sweep", "--link", "hok"], "there is no link 'hok' to sweep: there are edge, api, hook, db"),
+        (["sweep", "--fault", "cut"], "there is no fault 'cut' to sweep: there are cut-before, cut-after"),
+        (["sweep", "--shard", "0/4"], "--shard 0/4 is not a part of a whole"),
+        (["sweep", "--shard", "5/4"], "--shard 5/4 is not a part of a whole"),
         (["load", "--target", "nowhere/target.toml"], "nowhere/target.toml does not exist"),
         (["up", "--target", "nowhere/target.toml"], "nowhere/target.toml"),
         (["replay", "nowhere"], "nowhere"),
@@ -254,7 +261,7 @@ def test_help_says_what_it_is_for_and_shows_an_example(type_: Type, command: str
     for named, words in examples:
         assert named == command
         for word in re.findall(r"(?<= )[a-z]+-[a-z-]+", words):
-            assert word in SCENARIOS or word in catalogue()
+            assert word in {*SCENARIOS, *FLOWS, *catalogue(), *FAILURES}
 
 
 def test_help_lists_every_command_and_the_exit_codes(type_: Type) -> None:

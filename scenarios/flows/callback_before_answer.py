@@ -1,0 +1,13 @@
+from harness.flow import FlowDraft, flow
+
+
+@flow
+def callback_before_answer(draft: FlowDraft) -> None:
+    """The provider answers an initiation only when its callback was answered; a client that was cut off asks again."""
+    account = draft.account()
+    with draft.fault("mood", mood="answer-late"):
+        with draft.swept():
+            draft.top_up(account, key="again", amount_minor=2500)
+            draft.quiet()
+        draft.top_up(account, key="again", amount_minor=2500)
+        draft.quiet()

@@ -1,0 +1,13 @@
+from harness.flow import FlowDraft, flow
+
+
+@flow
+def duplicate_callback(draft: FlowDraft) -> None:
+    """A top-up by card whose callback is delivered twice; a client that was cut off asks again while that is still so."""
+    account = draft.account()
+    with draft.fault("mood", mood="duplicate", copies=2):
+        with draft.swept():
+            draft.top_up(account, key="again", amount_minor=2500)
+            draft.quiet()
+        draft.top_up(account, key="again", amount_minor=2500)
+        draft.quiet()

@@ -1,0 +1,358 @@
+"""From a calm recording to plans, and from runs to a map: pure functions on what is written here by hand."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from histories import Story
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.cli import load_everything
+from harness.engines import suite
+from harness.engines.suite import Job, Order, begin, carry_out_all
+from harness.engines.sweep import (
+    FAILURES,
+    LINKS,
+    Cell,
+    Crossing,
+    Shard,
+    Sweep,
+    cell_of,
+    common_crossings,
+    crossings,
+    stable,
+)
+from harness.flow import FLOWS, SWEPT, Flow, FlowDraft
+from harness.history import History
+from harness.plan import Begin, Plan, decode, encode
+from harness.run import Run, Suite
+from harness.verdict import Status, Verdict
+from reports import html
+from reports.sweep_map import maps, only_unreached, text
+
+load_everything()
+
+
+def recording(*crossed: str, before: Sequence[str] = (), after: Sequence[str] = ()) -> History:
+    """What crossed while the swept part went on, *before* and *after* it: `db ▸ COMMIT`, `db ◂ COMMIT`."""
+    story = Story()
+    for part, labels in enumerate((before, crossed, after)):
+        if part == 1:
+            story.event("harness", "fault-began", id="x1", fault="mood", args={})
+            story.event("harness", "fault-began", id=SWEPT, fault="watch", args={})
+        for label in labels:
+            link, arrow, _ = label.split(" ", 2)
+            direction = ">" if arrow == "▸" else "<"
+            story.event("harness", "crossing", link=link, direction=direction, label=label)
+        if part == 1:
+            story.event("harness", "fault-ended", id=SWEPT, fault="watch", touched=9)
+            story.event("harness", "fault-ended", id="x1", fault="mood", touched=1)
+    return story.history()
+
+
+CALM = recording("edge ▸ POST /v1/top-ups", "db ▸ BEGIN", "db ◂ BEGIN", "db ▸ COMMIT", "api ▸ POST /v1/payments")
+
+
+def sweep(*flows: str, **more: Any) -> Sweep:
+    return Sweep(flows=[FLOWS[name] for name in flows or ("top-up-paid",)], seed=7, options=" --seed 7", **more)
+
+
+# What is addressed
+
+
+def test_only_requests_of_the_swept_part_are_addressed() -> None:
+    """Not what crossed before or after, nor answers; the edges of other faults are not those of the swept part."""
+    history = recording(
+        "db ▸ BEGIN", "db ◂ BEGIN", "hook ▸ POST /cb", before=["db ▸ BEGIN"], after=["db ▸ COMMIT", "edge ▸ GET /x"]
+    )
+
+    assert list(crossings(history)) == [Crossing("db", "BEGIN", 1), Crossing("hook", "POST /cb", 1)]
+
+
+def test_a_crossing_is_numbered_among_those_of_its_link_that_begin_alike() -> None:
+    """As the tap counts: a label matches whatever begins with it."""
+    history = recording("db ▸ UPDATE top_ups", "db ▸ COMMIT", "api ▸ COMMIT", "db ▸ COMMIT", "db ▸ UPDATE top_ups_old")
+    after = recording("db ▸ UPDATE top_ups_old", "db ▸ UPDATE top_ups")
+
+    assert [str(each) for each in crossings(history)] == [
+        "db UPDATE top_ups 1",
+        "db COMMIT 1",
+        "api COMMIT 1",
+        "db COMMIT 2",
+        "db UPDATE top_ups_old 1",
+    ]
+    assert [str(each) for each in crossings(after)] == ["db UPDATE top_ups_old 1", "db UPDATE top_ups 2"]
+
+
+@pytest.mark.parametrize(
+    ("label", "begins"),
+    [
+        ("GET /v1/payments/pay_82e2f728", "GET /v1/payments/"),
+        ("GET /v1/accounts/r1-a1/balance", "GET /v1/accounts/"),
+        ("POST /v1/top-ups", "POST /v1/top-ups"),
+        ("POST /callbacks/standard-webhooks", "POST /callbacks/standard-webhooks"),
+        ("GET /v2", "GET /v2"),
+        ("INSERT top_ups_2", "INSERT top_ups_2"),
+    ],
+)
+def test_ids_are_no_part_of_an_address(label: str, begins: str) -> None:
+    """They are others in each run; a version is not one."""
+    assert stable(label) == begins
+    assert label.startswith(stable(label))
+
+
+def test_what_is_not_in_every_recording_is_background() -> None:
+    """A loop that happened to wake up in one of them."""
+    noisy = recording("db ▸ SELECT outbox", "db ▸ BEGIN", "db ▸ BEGIN")
+    quiet = recording("db ▸ BEGIN", "db ▸ COMMIT")
+
+    assert common_crossings([noisy, quiet]) == [Crossing("db", "BEGIN", 1)]
+    assert common_crossings([]) == []
+
+
+# The plans
+
+
+def test_each_crossing_is_broken_in_every_way_that_applies() -> None:
+    """PostgreSQL is behind the db link alone."""
+    cells = sweep().cells("top-up-paid", [CALM, CALM])
+
+    assert [cell.failure for cell in cells if str(cell.crossing) == "db COMMIT 1"] == list(FAILURES)
+    assert [cell.failure for cell in cells if cell.crossing.link == "api"] == list(FAILURES)[:4]
+    assert len(cells) == 2 * 6 + 2 * 4
+
+
+def test_a_sweep_is_narrowed_and_its_command_says_how() -> None:
+    narrow = sweep(links=("db",), failures=("cut-before", "postgres-after"), crossing="db COMMIT 1")
+
+    assert [str(cell) for cell in narrow.cells("top-up-paid", [CALM])] == [
+        "top-up-paid: db COMMIT 1, cut-before",
+        "top-up-paid: db COMMIT 1, postgres-after",
+    ]
+    assert narrow.narrowed() == [
+        "--link db",
+        "--fault cut-before",
+        "--fault postgres-after",
+        "--crossing 'db COMMIT 1'",
+    ]
+    assert sweep().narrowed() == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"), [("db COMMIT", 2), ("db COMMIT 1", 1), ("db COM", 0), ("api", 1), (None, 4)]
+)
+def test_messages_are_asked_for_by_whole_words(asked: str | None, found: int) -> None:
+    """The first is not the tenth."""
+    history = recording("db ▸ COMMIT", "db ▸ COMMIT", "api ▸ POST /v1/payments", "hook ▸ POST /cb")
+
+    assert len(sweep(failures=("cut-after",), crossing=asked).cells("top-up-paid", [history])) == found
+
+
+def recorded(flow: str, history: History) -> Run:
+    return run(FLOWS[flow].plan(7), Status.HOLDS, history=history)
+
+
+def test_a_flow_is_swept_by_what_it_recorded_itself() -> None:
+    """And each plan comes with the command that repeats it alone."""
+    of_the_other = recording("hook ▸ POST /cb")
+    jobs = sweep("top-up-paid", "top-up-declined").jobs(
+        [recorded("top-up-paid", CALM), recorded("top-up-declined", of_the_other)]
+    )
+
+    assert [job.plan.name for job in jobs[-4:]] == [
+        f"top-up-declined: hook POST /cb 1, {name}" for name in list(FAILURES)[:4]
+    ]
+    assert len(jobs) == 20 + 4
+    assert jobs[-1].again.endswith("sweep top-up-declined --crossing 'hook POST /cb 1' --fault kill-after --seed 7")
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_plan_is_the_recorded_one_but_for_the_blow(flow: str) -> None:
+    """The same operations in the same order, to the byte; only what is done to them differs."""
+    [*_, job] = sweep(flow).jobs([recorded(flow, CALM)])
+    blow = next(begin for begin in job.plan.faults() if begin.id == SWEPT)
+    calm = encode(FLOWS[flow].plan(7))
+    dealt = encode(job.plan)
+
+    assert (blow.fault, blow.args["nth"], blow.args["label"]) == ("kill-at", 1, "POST /v1/payments")
+    for plan in (calm, dealt):
+        plan["steps"] = [step for step in plan["steps"] if step.get("id") != SWEPT or step["step"] == "end"]
+        plan["name"] = flow
+    assert calm == dealt
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_plan_knows_its_place_on_the_map(failure: str) -> None:
+    """Also when it was read from a file: a map is drawn from runs alone."""
+    jobs = sweep(failures=(failure,)).jobs([recorded("top-up-paid", CALM)])
+
+    assert [cell_of(decode(encode(job.plan))) for job in jobs] == sweep(failures=(failure,)).cells(
+        "top-up-paid", [CALM]
+    )
+
+
+def test_a_calm_recording_and_a_plan_of_no_sweep_have_no_place_on_the_map() -> None:
+    assert cell_of(FLOWS["top-up-paid"].plan(7)) is None
+    assert cell_of(Plan("calm", "Nothing happens.", 7, (Begin("x1", "cut-at"),), ())) is None
+
+
+def test_a_flow_that_does_not_say_what_is_swept_is_refused() -> None:
+    def forgets(draft: FlowDraft) -> None:
+        draft.paid()
+
+    with pytest.raises(ValueError, match="not exactly once"):
+        Flow("forgets", "Nothing is swept.", forgets).plan(7)
+
+
+CELLS = st.builds(
+    Cell,
+    flow=st.sampled_from(sorted(FLOWS)),
+    crossing=st.builds(Crossing, st.sampled_from(LINKS), st.text(max_size=20), st.integers(1, 9)),
+    failure=st.sampled_from(sorted(FAILURES)),
+)
+
+
+@given(CELLS, st.integers(1, 12))
+def test_every_cell_is_in_exactly_one_shard(cell: Cell, of: int) -> None:
+    """Disjoint and complete, whatever else was recorded on that machine."""
+    assert [cell in Shard(number, of) for number in range(1, of + 1)].count(True) == 1
+
+
+# On one stack
+
+
+@pytest.mark.parametrize("further", [0, 2])
+def test_further_jobs_are_made_of_the_first_runs_and_carried_out_after_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, further: int
+) -> None:
+    """On the same stack; and until they are made, the whole is not done."""
+    seen: list[str] = []
+
+    @asynccontextmanager
+    async def no_stack(*_: Any, **__: Any) -> Any:
+        yield SimpleNamespace(remarks=(), target=SimpleNamespace(name="till"), versions={})
+
+    async def carry_out(plan: Plan, stack: Any, name: str, recorder: Any, setting: Any) -> Run:
+        seen.append(f"{name} {plan.name}")
+        return run(plan, Status.HOLDS)
+
+    def then(runs: Sequence[Run]) -> list[Job]:
+        assert [each.plan.name for each in runs] == ["calm"]
+        left.append(progress.suite(order).left)
+        return [Job(plan(f"more {number}"), "") for number in range(further)]
+
+    monkeypatch.setattr(suite, "processes", no_stack)
+    monkeypatch.setattr(suite, "carry_out", carry_out)
+    left: list[int] = []
+    order = Order(name="x", jobs=[Job(plan("calm"), "")], target=Path(), seed=1, again="", out=tmp_path, then=then)
+    progress = begin(order)
+    asyncio.run(carry_out_all(order, progress, SimpleNamespace(begins=lambda _: None, finished=lambda _: None)))
+
+    assert seen == ["r1 calm", "r2 more 0", "r3 more 1"][: 1 + further]
+    assert (left, progress.suite(order).left) == ([1], 0)
+
+
+# The map
+
+
+def plan(name: str) -> Plan:
+    return Plan(name, "A story.", 7, (), ())
+
+
+def run(plan: Plan, status: Status, by: str = "every-payment-is-credited", history: History | None = None) -> Run:
+    return Run(
+        plan=plan,
+        target="till",
+        mutant=None,
+        proxies="embedded",
+        versions={},
+        started=datetime(2026, 1, 1, tzinfo=UTC),
+        took_s=0.5,
+        history=history or Story().history(),
+        verdicts=(Verdict("books-are-read", "They are.", Status.HOLDS), Verdict(by, "It is kept.", status)),
+        payments=(),
+        again="again",
+    )
+
+
+def swept(*failures: str, worst: tuple[Status, str] | None = None) -> Suite:
+    """One calm recording, then every cell; the last one as *worst*."""
+    jobs = sweep(failures=failures).jobs([recorded("top-up-paid", CALM)])
+    runs = [recorded("top-up-paid", CALM), *(run(job.plan, Status.HOLDS) for job in jobs)]
+    if worst:
+        runs[-1] = run(jobs[-1].plan, *worst)
+    return Suite(
+        name="sweep",
+        started=datetime(2026, 1, 1, tzinfo=UTC),
+        took_s=9.0,
+        runs=tuple(runs),
+        folder=Path("reports/runs/one"),
+        again="topup-chaos sweep",
+    )
+
+
+def test_the_map_of_a_sweep() -> None:
+    found = swept("kill-after", "postgres-before", worst=(Status.BROKEN, "credited-at-most-once"))
+
+    assert (
+        text(found).plain
+        == """\
+top-up-paid                kill   postgres
+                           after  before
+edge  POST /v1/top-ups 1   ✓
+db    BEGIN 1              ✓      ✓
+db    COMMIT 1             ✓      ✓
+api   POST /v1/payments 1  ✗
+
+4 crossings, 6 plans: ✓ holds 5, ✗ broken 1
+blank: does not apply (PostgreSQL is behind the db link alone), or was not asked for"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("worst", "sign", "forgiven"),
+    [
+        ((Status.UNKNOWN, "faults-bite"), "– not reached 1", True),
+        ((Status.UNKNOWN, "books-are-read"), "? unknown 1", False),
+        ((Status.BROKEN, "credited-at-most-once"), "✗ broken 1", False),
+    ],
+)
+def test_what_was_not_reached_is_told_from_what_is_unknown(
+    worst: tuple[Status, str], sign: str, forgiven: bool
+) -> None:
+    """Nothing was broken there: it may be forgiven, and it is never green on its own."""
+    found = swept("cut-before", worst=worst)
+
+    assert sign in text(found).plain
+    assert ("not reached: the message did not come" in text(found).plain) == forgiven
+    assert only_unreached(found) == forgiven
+    assert found.status is not Status.HOLDS
+
+
+def test_a_calm_recording_that_does_not_hold_is_not_forgiven() -> None:
+    restless = run(FLOWS["top-up-paid"].plan(7), Status.UNKNOWN, by="faults-bite")
+
+    assert not only_unreached(_of(restless))
+
+
+def _of(*runs: Run) -> Suite:
+    return Suite(name="sweep", started=runs[0].started, took_s=1.0, runs=runs, folder=Path(), again="again")
+
+
+def test_each_cell_of_the_page_leads_to_its_run() -> None:
+    """And a suite that is no sweep has no map."""
+    found = swept("cut-after", worst=(Status.BROKEN, "credited-at-most-once"))
+    page = html.render(found)
+
+    for number in range(2, 6):
+        assert f'href="#run-{number}"' in page.partition('class="map"')[2].partition("</section>")[0]
+        assert f'id="run-{number}"' in page
+    assert "top-up-paid: api POST /v1/payments 1, cut-after: broken credited-at-most-once" in page
+    assert not maps(_of(run(plan("calm"), Status.HOLDS)))
+    assert 'class="map"' not in html.render(_of(run(plan("calm"), Status.HOLDS)))
