@@ -117,6 +117,8 @@ def _legend(found: Sequence[FlowMap]) -> Iterator[Text]:
         if word in words
     )
     if "unreached" in words:
-        yield Text("not reached: the message did not come in that run, so nothing was broken, and nothing is known")
+        yield Text(
+            "not reached: what should be broken (or what the flow's mood acts on) did not come in that run: nothing is known"
+        )
     if any(mark is None for each in found for row in each.rows for mark in row.marks):
         yield Text("blank: does not apply (PostgreSQL is behind the db link alone), or was not asked for")

@@ -13,9 +13,10 @@ from histories import Story
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import cli
 from harness.cli import load_everything
 from harness.engines import suite
-from harness.engines.suite import Job, Order, begin, carry_out_all
+from harness.engines.suite import Job, Order, Progress, begin, carry_out_all
 from harness.engines.sweep import (
     FAILURES,
     LINKS,
@@ -42,9 +43,9 @@ load_everything()
 def recording(*crossed: str, before: Sequence[str] = (), after: Sequence[str] = ()) -> History:
     """What crossed while the swept part went on, *before* and *after* it: `db ▸ COMMIT`, `db ◂ COMMIT`."""
     story = Story()
+    story.event("harness", "fault-began", id="x1", fault="mood", args={})
     for part, labels in enumerate((before, crossed, after)):
         if part == 1:
-            story.event("harness", "fault-began", id="x1", fault="mood", args={})
             story.event("harness", "fault-began", id=SWEPT, fault="watch", args={})
         for label in labels:
             link, arrow, _ = label.split(" ", 2)
@@ -330,9 +331,41 @@ def test_what_was_not_reached_is_told_from_what_is_unknown(
     found = swept("cut-before", worst=worst)
 
     assert sign in text(found).plain
-    assert ("not reached: the message did not come" in text(found).plain) == forgiven
+    assert ("not reached: what should be broken" in text(found).plain) == forgiven
     assert only_unreached(found) == forgiven
     assert found.status is not Status.HOLDS
+
+
+@pytest.mark.parametrize(
+    ("words", "by", "code"),
+    [
+        ([], "faults-bite", 3),
+        (["--allow-unreached"], "faults-bite", 0),
+        (["--allow-unreached"], "books-are-read", 3),
+        (["--crossing", "db COMIT"], "faults-bite", 2),
+    ],
+    ids=["not reached", "not reached, allowed", "allowed, but unknown", "nothing to break"],
+)
+def test_the_exit_code_of_a_sweep(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str], by: str, code: int
+) -> None:
+    """What was not reached is unknown unless that is allowed; a sweep of nothing is a mistake, and never green."""
+
+    async def carry_out_all(order: Order, progress: Progress, watcher: Any) -> None:
+        progress.runs += [recorded("top-up-paid", CALM) for _ in order.jobs]
+        assert order.then is not None
+        further = order.then(progress.runs)
+        progress.more = len(further)
+        progress.runs += [run(job.plan, Status.HOLDS) for job in further[:-1]]
+        progress.runs.append(run(further[-1].plan, Status.UNKNOWN, by))
+        progress.spent["runs"] = 1.0
+
+    monkeypatch.setattr(cli, "carry_out_all", carry_out_all)
+    monkeypatch.setattr("sys.argv", ["topup-chaos", "sweep", "top-up-paid", "--out", str(tmp_path), *words])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+
+    assert end.value.code == code
 
 
 def test_a_calm_recording_that_does_not_hold_is_not_forgiven() -> None:
