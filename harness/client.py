@@ -1,5 +1,6 @@
 """The clients: they carry out operations on the target over the `edge` link and write down what they were told."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,15 +40,11 @@ class Client:
         if operation is None:
             raise TargetError(f"{self._target.name} has no [operations.{kind}], and the plan asks for it")
         said = {"operation": kind, "id": id, "attempt": attempt, **more}
-        self._recorder.record("client", "invoked", **said, **_asked(values))
+        self._recorder.record("client", "invoked", **said, **asked(values))
         answer = await self.ask(operation, values)
-        told = {**_asked(values), **answer.facts}
-        word = told.pop("word", None)
-        if word in self._target.words:
-            told["word"] = self._target.words[word]
-        elif word is not None and self._target.words:
-            because = f"{word!r} is not in the target's [words]: say there what it means"
-            self._recorder.record("harness", "book-unread", book=f"the word {word!r}", because=because)
+        told, unexplained = told_by(self._target, answer)
+        if unexplained:
+            self._recorder.record("harness", "book-unread", **unexplained)
         self._recorder.record(
             "client",
             "answered",
@@ -55,7 +52,7 @@ class Client:
             outcome=answer.outcome.value,
             status=answer.status,
             because=answer.because,
-            **told,
+            **(asked(values) | told),
         )
         return answer
 
@@ -66,24 +63,40 @@ class Client:
         except httpx.HTTPError as error:
             outcome, because = of_failure(error)
             return Answer(outcome, None, because)
-        outcome, because = of_status(answer.status_code)
+        return answer_of(operation, answer.status_code, answer.content)
+
+
+def answer_of(operation: Operation, status: int, content: bytes) -> Answer:
+    """What an answer that arrived means. Whatever the target answers, it is never an exception."""
+    outcome, because = of_status(status)
+    success = 200 <= status < 300
+    try:
+        body = json.loads(content) if content else {}
+    except ValueError:
+        if success:  # an error page may be anything; a success must be what was promised
+            return Answer(Outcome.UNKNOWN, status, "the answer is not JSON, or ends too soon")
+        return Answer(outcome, status, because)
+    if operation.list_at and success:
         try:
-            body = answer.json() if answer.content else {}
-        except ValueError:
-            cut_short = answer.is_success  # an error page may be anything; a success must be what was promised
-            return Answer(
-                Outcome.UNKNOWN if cut_short else outcome,
-                answer.status_code,
-                "the answer is not JSON, or ends too soon" if cut_short else because,
-            )
-        if operation.list_at and answer.is_success:
-            try:
-                return Answer(outcome, answer.status_code, because, rows=tuple(rows(operation, body)))
-            except TargetError as error:  # what the target answers is never an exception
-                return Answer(Outcome.UNKNOWN, answer.status_code, str(error))
-        return Answer(outcome, answer.status_code, because, facts(operation, body))
+            return Answer(outcome, status, because, rows=tuple(rows(operation, body)))
+        except TargetError as error:
+            return Answer(Outcome.UNKNOWN, status, str(error))
+    return Answer(outcome, status, because, facts(operation, body))
 
 
-def _asked(values: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = ("account", "amount_minor", "currency", "key", "method", "top_up", "payment")
+def told_by(target: Target, answer: Answer) -> tuple[dict[str, Any], dict[str, str]]:
+    """The facts of an answer, its status word as the target explains it; and what to say of a word that it does not."""
+    told = dict(answer.facts)
+    word = told.pop("word", None)
+    if word in target.words:
+        return told | {"word": target.words[word]}, {}
+    if word is None or not target.words:
+        return told, {}
+    because = f"{word!r} is not in the target's [words]: say there what it means"
+    return told, {"book": f"the word {word!r}", "because": because}
+
+
+def asked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an operation's values the history keeps."""
+    wanted = ("account", "customer", "amount_minor", "currency", "key", "method", "top_up", "payment")
     return {name: values[name] for name in wanted if values.get(name)}

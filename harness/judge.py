@@ -28,11 +28,12 @@ def judge(history: History, invariants: Mapping[str, Invariant]) -> tuple[Verdic
     begun = plan_event(history)
     plan = decode(begun.get("plan"))
     unoffered = _unoffered(plan, begun.get("unoffered", {}), invariants)
-    claimed = {name for name in plan.about if name not in unoffered and invariants[name]}
+    for name in plan.about:
+        invariants[name]  # raises, and says what comes nearest
     verdicts = [
         Verdict(name, invariant.promise, Status.UNKNOWN, because=unoffered[name], weighs=False)
         if name in unoffered
-        else invariant.judge(history, claimed=name in claimed)
+        else invariant.judge(history, claimed=name in plan.about)
         for name, invariant in invariants.items()
     ]
     return (*verdicts, _faults_bite(plan, history), _operations_are_done(plan, history), _books_are_read(history))

@@ -15,8 +15,9 @@ from typing import Any
 
 from locust import FastHttpUser, constant_throughput, task
 
-from harness.outcomes import Outcome, of_status
-from harness.target import Operation, facts, fill, read
+from harness.client import Answer, answer_of, asked, told_by
+from harness.outcomes import Outcome
+from harness.target import Operation, fill, read
 
 TARGET = read(Path(os.environ["TOPUP_CHAOS_TARGET"]))
 RUN = os.environ["TOPUP_CHAOS_RUN"]
@@ -69,40 +70,34 @@ class Payer(FastHttpUser):
         operation = TARGET.operations.named(kind)
         assert operation is not None
         for attempt in range(1, attempts + 1):
-            said = {"operation": kind, "id": id, "attempt": attempt}
+            said: dict[str, Any] = {"operation": kind, "id": id, "attempt": attempt}
             write("invoked", **said, **asked(values))
-            outcome, status, because, told = self.ask(operation, kind, values)
-            said_word = told.pop("word", None)
-            word = {"word": TARGET.words[said_word]} if said_word in TARGET.words else {}
-            known = asked(values) | told | word
-            write("answered", **said, outcome=outcome.value, status=status, because=because, **known)
-            if outcome is not Outcome.UNKNOWN or told.get("top_up"):
+            answer = self.ask(operation, kind, values)
+            told, unexplained = told_by(TARGET, answer)
+            if unexplained:
+                write("book-unread", actor="harness", **unexplained)
+            known = asked(values) | told
+            outcome = answer.outcome.value
+            write("answered", **said, outcome=outcome, status=answer.status, because=answer.because, **known)
+            if answer.outcome is not Outcome.UNKNOWN or told.get("top_up"):
                 return told
         return {}
 
-    def ask(
-        self, operation: Operation, kind: str, values: dict[str, Any]
-    ) -> tuple[Outcome, int | None, str, dict[str, Any]]:
+    def ask(self, operation: Operation, kind: str, values: dict[str, Any]) -> Answer:
         method, _, path = operation.request.partition(" ")
         headers = fill(operation.headers, values)
         body = fill(operation.json_body, values)
         request = self.client.request(
             method, fill(path, values), headers=headers, json=body, name=kind, catch_response=True
         )
-        with request as answer:
-            if not answer.status_code:
-                return Outcome.UNKNOWN, None, f"no answer: {answer.error}", {}
-            outcome, because = of_status(answer.status_code)
-            if outcome is Outcome.DONE:
-                answer.success()
-            told = facts(operation, answer.json()) if answer.status_code < 400 and answer.text else {}
-            return outcome, answer.status_code, because, told
+        with request as response:
+            if not response.status_code:
+                return Answer(Outcome.UNKNOWN, None, f"no answer: {response.error}")
+            answer = answer_of(operation, response.status_code, response.content or b"")
+            if answer.outcome is Outcome.DONE:
+                response.success()
+            return answer
 
 
-def asked(values: dict[str, Any]) -> dict[str, Any]:
-    wanted = ("account", "customer", "amount_minor", "currency", "key", "method", "top_up")
-    return {name: values[name] for name in wanted if values.get(name)}
-
-
-def write(kind: str, **facts: Any) -> None:
-    _book.write(json.dumps({"at": time.time(), "actor": "client", "kind": kind, **facts}) + "\n")
+def write(kind: str, /, *, actor: str = "client", **facts: Any) -> None:
+    _book.write(json.dumps({"at": time.time(), "actor": actor, "kind": kind, **facts}) + "\n")
