@@ -9,6 +9,7 @@ Who speaks, and of what (the vocabulary that invariants and reports read):
 | actor | kinds |
 |---|---|
 | `harness` | `plan`, `phase`, `fault-began`, `fault-ended`, `crossing`, `surgery`, `wait` |
+| `harness` | of turns given to concurrent requests: `lane` (a request), `turn`, `waits` (for a lock) |
 | `harness` | `not-offered` (by this target), `load`, `settled`, `audited` |
 | `harness` | of the audit: `book-unread`, `log-scanned`, `secret-in-log` |
 | `client` | `invoked`, `answered` |
@@ -22,6 +23,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO, overload
+
+_JSON = json.JSONEncoder(default=str)
 
 
 class HistoryError(ValueError):
@@ -47,7 +50,7 @@ class Event:
         return self.facts.get(fact, default)
 
     def to_json(self) -> str:
-        return json.dumps({"at": round(self.at, 6), "actor": self.actor, "kind": self.kind, **self.facts}, default=str)
+        return _JSON.encode({"at": round(self.at, 6), "actor": self.actor, "kind": self.kind, **self.facts})
 
     @classmethod
     def from_json(cls, line: str) -> "Event":
@@ -84,7 +87,7 @@ class History(Sequence[Event]):
         return self.events[0].at if self.events else 0.0
 
     def of(self, *kinds: str) -> "History":
-        return self.where(lambda event: event.kind in kinds)
+        return History(tuple([event for event in self.events if event.kind in kinds]))
 
     def where(self, wanted: Callable[[Event], bool]) -> "History":
         return History(tuple(filter(wanted, self.events)))
@@ -118,6 +121,10 @@ class Recorder:
         self._events.append(event)
         if self._sink is not None:
             self._sink.write(event.to_json() + "\n")
+
+    def ago(self, seconds: float) -> float:
+        """The time of a moment so many seconds ago, on the clock of this history."""
+        return round(self._clock() - seconds, 6)
 
     def flush(self) -> None:
         if self._sink is not None:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import h11
@@ -9,6 +10,15 @@ import h11
 from harness.wire.framing import Crossing, Direction
 
 Head: TypeAlias = tuple[str, Mapping[str, str | bool]]
+
+# What a state machine is told of the other direction. Made once: h11 looks closely at whatever is made.
+_ANSWER = h11.Response(status_code=200, headers=[])
+_END = h11.EndOfMessage()
+
+
+@lru_cache(maxsize=16)
+def _request(method: bytes) -> h11.Request:
+    return h11.Request(method=method, target="/", headers=[("Host", "x")])
 
 
 class Http:
@@ -52,8 +62,8 @@ class Http:
                 self._unanswered.append(event.method)
                 yield f"{_text(event.method)} {_path(event)}", _facts(event)
             elif isinstance(event, h11.EndOfMessage):
-                self._requests.send(h11.Response(status_code=200, headers=[]))
-                self._requests.send(h11.EndOfMessage())
+                self._requests.send(_ANSWER)
+                self._requests.send(_END)
                 self._requests.start_next_cycle()
             elif isinstance(event, h11.ConnectionClosed):
                 return
@@ -72,8 +82,8 @@ class Http:
 
     def _ask_next(self) -> None:
         if self._unanswered and self._answers.our_state is h11.IDLE:
-            self._answers.send(h11.Request(method=self._unanswered.popleft(), target="/", headers=[("Host", "x")]))
-            self._answers.send(h11.EndOfMessage())
+            self._answers.send(_request(self._unanswered.popleft()))
+            self._answers.send(_END)
 
 
 def _text(raw: bytes) -> str:

@@ -9,74 +9,30 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from harness.wire.framing import ARROWS, Crossing, Direction, Framing
+from harness.wire.framing import ARROWS, Crossing, Direction, Framing, Gate
+from harness.wire.surgery import Surgery
+
+__all__ = ["Observer", "Surgery", "Tap"]
 
 CHUNK = 1 << 16
 CONNECT_S = 5.0
+AGAIN_S = 5.0
 KNOCK_S = 0.25
 """How long a client that is about to be refused has to say what it wanted."""
 
 
 class Observer(Protocol):
-    """Told of every crossing that has a name, as it crosses, and of every surgery, as it is done."""
+    """Told of every crossing that has a name, as it crosses, and of every surgery, as it is done.
 
-    def crossed(self, link: str, connection: int, crossing: Crossing) -> None: ...
-
-    def operated(self, surgery: "Surgery") -> None: ...
-
-
-@dataclass(slots=True, eq=False)
-class Surgery:
-    """What to do to one crossing.
-
-    `label` must begin the crossing's label; with `writes`, it must write or end a transaction that wrote. `since` names a
-    link and the beginning of a label that must have crossed first; of what matches from then on, the `nth` is meant.
-    `point` says when: `before` it is delivered (it never
-    arrives), or `after` it was delivered and answered, before the answer is passed on (it happened, nobody heard). Then
-    `act` is awaited, and the connection is cut on both sides. `hit` names the crossing once it is chosen; `finished` is
-    set when all of it is done, or when the connection ended before it could be.
+    `held_s` is how long the tap itself held the crossing before it passed it on.
     """
 
-    link: str
-    label: str
-    point: Literal["before", "after"]
-    writes: bool = False
-    since: tuple[str, str] | None = None
-    act: Callable[[], Awaitable[None]] | None = None
-    nth: int = 1
-    matched: int = field(default=0, init=False)
-    armed: bool = field(default=False, init=False)
-    hit: str | None = field(default=None, init=False)
-    finished: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    def crossed(self, link: str, connection: int, crossing: Crossing, held_s: float) -> None: ...
 
-    def __post_init__(self) -> None:
-        self.armed = self.since is None
-
-    def notice(self, link: str, label: str) -> None:
-        """Something crossed: perhaps what this surgery was waiting for."""
-        if self.since and link == self.since[0] and label.startswith(self.since[1]):
-            self.armed = True
-
-    def meets(self, crossing: Crossing) -> None:
-        """Count a crossing of its own link, if it is of the kind that is meant."""
-        self.matched += self._matches(crossing)
-
-    def wants(self, crossing: Crossing) -> bool:
-        """Is this the one, now that it has been counted? Or a later one, where another surgery had the n-th."""
-        return self.hit is None and self.matched >= self.nth and self._matches(crossing)
-
-    def _matches(self, crossing: Crossing) -> bool:
-        return (
-            self.armed
-            and crossing.direction == ">"
-            and crossing.label is not None
-            and crossing.label.startswith(self.label)
-            and (not self.writes or bool(crossing.facts.get("writes")))
-        )
+    def operated(self, surgery: Surgery) -> None: ...
 
 
 class Cut(Exception):
@@ -90,10 +46,14 @@ class Tap:
         self.link = link
         self.crossings = 0
         self.surgeries: list[Surgery] = []
+        self.gate: Gate | None = None
+        self.known: dict[int, dict[str, str | int]] = {}
+        """What each open connection said of itself when it began: `pid` of who serves it, `strict` if it keeps snapshots."""
         self._framing, self._observer = framing, observer
         self._upstream: tuple[str, int] = ("127.0.0.1", 0)
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._servers: dict[int, asyncio.StreamWriter] = {}
         self._numbers = 0
         self._closed = False
 
@@ -134,17 +94,23 @@ class Tap:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._numbers += 1
+        number = self._numbers  # now: another may come while this one is connected
         try:
             async with asyncio.timeout(CONNECT_S):
                 upstream = await asyncio.open_connection(*self._upstream)
         except (OSError, TimeoutError):
-            await self._refused(self._numbers, reader)
+            await self._refused(number, reader)
             return
-        connection = Connection(self, self._numbers, self._framing(), (reader, writer), upstream)
+        connection = Connection(self, number, self._framing(), (reader, writer), upstream)
+        self._servers[number] = upstream[1]
         try:
             await connection.run()
         finally:
             abort(upstream[1])
+            del self._servers[number]
+            self.known.pop(number, None)
+            if self.gate is not None:
+                self.gate.closed(self.link, number)
 
     async def _refused(self, connection: int, reader: asyncio.StreamReader) -> None:
         """Somebody knocked, and nobody was there: traffic that the outage touched, with the name of what was asked."""
@@ -154,16 +120,58 @@ class Tap:
             data = b""
         named = [crossing for crossing in self._framing().feed(">", data) if crossing.label]
         for crossing in named or [Crossing(">", b"", "connection")]:
-            self.note(connection, Crossing(">", b"", f"{crossing.label} (refused)", crossing.facts))
+            self.note(connection, _called(crossing, "refused"))
+
+    def insert(self, connection: int, data: bytes) -> None:
+        """Send the server of a connection something that its client did not: for a gate that holds what comes next there."""
+        if connection in self._servers:
+            self._servers[connection].write(data)
 
     def operated(self, surgery: Surgery) -> None:
         self._observer.operated(surgery)
 
-    def note(self, connection: int, crossing: Crossing) -> None:
+    def note(self, connection: int, crossing: Crossing, held_s: float = 0.0) -> None:
         """Count a crossing, and tell of it when it has a name."""
         self.crossings += 1
+        if said := {name: crossing.aside[name] for name in ("pid", "strict") if name in crossing.aside}:
+            self.known.setdefault(connection, {}).update(said)
+        if self.gate is not None:
+            self.gate.passed(self.link, connection, crossing)
         if crossing.label is not None:
-            self._observer.crossed(self.link, connection, crossing)
+            self._observer.crossed(self.link, connection, crossing, held_s)
+
+    async def deliver_again(self, connection: int, data: bytes) -> bool:
+        """Deliver bytes that were delivered before, on a connection of their own; true when the first word of an answer
+        came. Nobody hears it but the history, where both are called what they are.
+        """
+        framing = self._framing()
+        try:
+            async with asyncio.timeout(AGAIN_S):
+                reader, writer = await asyncio.open_connection(*self._upstream)
+                try:
+                    return await self._exchange(connection, framing, data, reader, writer)
+                finally:
+                    abort(writer)
+        except (OSError, TimeoutError):
+            return False
+
+    async def _exchange(
+        self,
+        connection: int,
+        framing: Framing,
+        data: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
+        for crossing in framing.feed(">", data):
+            self.note(connection, _called(crossing, "again"))
+        writer.write(data)
+        while chunk := await reader.read(CHUNK):
+            for crossing in framing.feed("<", chunk):
+                if crossing.label is not None:
+                    self.note(connection, _called(crossing, "again, swallowed"))
+                    return True
+        return False
 
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -176,7 +184,8 @@ class Connection:
         self._tap, self._number, self._framing = tap, number, framing
         self._client, self._server = client, server
         self._operating: Surgery | None = None
-        self._acting = False
+        self._acting: Surgery | None = None
+        self._delivered_of_it = b""
 
     async def run(self) -> None:
         pumps = [
@@ -189,15 +198,15 @@ class Connection:
         except Cut:
             self._reset()
         except OSError:  # one end broke off; the other is aborted by whoever called
-            if self._acting:  # perhaps by the act itself, which must not be left half done
-                await asyncio.wait(pumps)
+            if self._acting is not None:  # perhaps by the act itself, which must not be left half done
+                await self._acting.finished.wait()
                 self._reset()
         finally:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
             if self._operating is not None:
-                self._operating.finished.set()
+                self._operating.end()
 
     async def _delivered(self) -> None:
         """Both ends have said their last: what is still in hand goes out before the connection closes."""
@@ -211,9 +220,10 @@ class Connection:
 
     async def _pump(self, direction: Direction, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(CHUNK):
+            held_s = 0.0
             if direction == "<" and self._operating is not None:
-                await self._finish(self._operating)
-            await self._pass(writer, self._framing.feed(direction, data))
+                held_s = await self._operate(self._operating)
+            await self._pass(writer, self._framing.feed(direction, data), held_s)
         if rest := self._framing.flush(direction):
             writer.write(rest)
         with contextlib.suppress(OSError):
@@ -221,31 +231,46 @@ class Connection:
             if writer.can_write_eof():
                 writer.write_eof()
 
-    async def _pass(self, writer: asyncio.StreamWriter, crossings: Sequence[Crossing]) -> None:
+    async def _pass(self, writer: asyncio.StreamWriter, crossings: Sequence[Crossing], held_s: float) -> None:
+        """Pass on what arrived together, but for the one message that a surgery wants."""
         for crossing in crossings:
-            for each in self._tap.surgeries:
-                each.meets(crossing)
-            surgery = next((each for each in self._tap.surgeries if each.wants(crossing)), None)
-            if surgery is not None:
-                surgery.hit = f"{self._tap.link} {ARROWS[crossing.direction]} {crossing.label}"
+            surgery = self._wanted(crossing)
             if surgery is not None and surgery.point == "before":
-                self._tap.note(self._number, crossing)
-                await self._finish(surgery)
-            if surgery is not None:
-                self._operating = surgery
+                if surgery.then == "cut":  # it came as far as this, and no further
+                    self._tap.note(self._number, crossing, held_s)
+                held_s += await self._operate(surgery)
+            elif surgery is not None:
+                self._operating, self._delivered_of_it = surgery, b""
+            if self._operating is not None and crossing.direction == ">":
+                self._delivered_of_it += crossing.data
+            if self._tap.gate is not None:
+                await self._tap.gate.admit(self._tap.link, self._number, crossing)
             writer.write(crossing.data)
-            self._tap.note(self._number, crossing)
+            self._tap.note(self._number, crossing, held_s)
         await writer.drain()
 
-    async def _finish(self, surgery: Surgery) -> None:
+    def _wanted(self, crossing: Crossing) -> Surgery | None:
+        """The surgery that is meant for this crossing, if any; all that wait for its kind have then counted it."""
+        for each in self._tap.surgeries:
+            each.meets(crossing)
+        surgery = next((each for each in self._tap.surgeries if each.wants(crossing)), None)
+        if surgery is not None:
+            surgery.hit = f"{self._tap.link} {ARROWS[crossing.direction]} {titled(crossing)}"
+        return surgery
+
+    async def _operate(self, surgery: Surgery) -> float:
+        """Operate, here and now. How long the message was held by that, in seconds; raises `Cut` if it may not go on."""
+        began = asyncio.get_running_loop().time()
         self._tap.operated(surgery)
+        self._acting, self._operating = surgery, None
         try:
-            if surgery.act is not None:
-                self._acting = True
-                await surgery.act()
+            await surgery.operate(lambda: self._tap.deliver_again(self._number, self._delivered_of_it))
         finally:
-            surgery.finished.set()
-        raise Cut
+            surgery.end()
+        if surgery.then == "cut":
+            raise Cut
+        self._acting = None
+        return asyncio.get_running_loop().time() - began
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
@@ -259,3 +284,15 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 def abort(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
+
+
+def titled(crossing: Crossing) -> str:
+    """What a person calls a crossing, with the transaction that it is of."""
+    of = crossing.facts.get("of")
+    return f"{crossing.label} ({of})" if of else str(crossing.label)
+
+
+def _called(crossing: Crossing, what: str) -> Crossing:
+    """A crossing that no surgery can be about: it is told of, and that is all."""
+    label = crossing.label and f"{crossing.label} ({what})"
+    return Crossing(crossing.direction, b"", label, {**crossing.facts, "beside": True})

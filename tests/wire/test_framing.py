@@ -292,6 +292,38 @@ def test_a_commit_writes_only_after_a_write_in_its_own_transaction() -> None:
     assert writing([*undone, *read]) == ["DELETE outbox"]
 
 
+def test_a_transaction_is_named_by_what_it_writes_first() -> None:
+    """Until then by what it reads first; so that of two at once, the COMMITs can be told apart. Outside of any: no name."""
+    asked = [
+        *(
+            "SELECT a FROM outbox",
+            "BEGIN",
+            "SELECT a FROM topups FOR UPDATE",
+            SQL["INSERT claims"],
+            SQL["UPDATE accounts"],
+        ),
+        *("COMMIT", SQL["UPDATE accounts"], "BEGIN", SQL["DELETE outbox"], "ROLLBACK", "BEGIN", "COMMIT"),
+    ]
+    framing = Postgres()
+    framing.feed(">", STARTUP)
+    found = [crossing for sql in asked for crossing in framing.feed(">", query(sql))]
+
+    assert [(each.label, each.facts.get("of")) for each in found] == [
+        ("SELECT outbox", None),
+        ("BEGIN", None),
+        ("SELECT topups", None),
+        ("INSERT claims", "topups"),
+        ("UPDATE accounts", "claims"),
+        ("COMMIT", "claims"),
+        ("UPDATE accounts", None),
+        ("BEGIN", None),
+        ("DELETE outbox", None),
+        ("ROLLBACK", "outbox"),
+        ("BEGIN", None),
+        ("COMMIT", None),
+    ]
+
+
 @pytest.mark.parametrize(
     "sql",
     [

@@ -13,13 +13,15 @@ import asyncpg
 import pytest
 
 from harness.cache import run_dir
+from harness.history import Recorder
 from harness.stack import Wire
 from harness.stacks.ports import LOOPBACK, free_port
 from harness.stacks.postgres import PostgresCluster
 from harness.wire.framing import Crossing, Framing, Opaque
 from harness.wire.http import Http
 from harness.wire.postgres import Postgres
-from harness.wire.tap import Surgery, Tap
+from harness.wire.surgery import Patient, Surgery
+from harness.wire.tap import Tap
 
 GUARD_S = 30.0
 RESET = "reset"
@@ -44,9 +46,12 @@ class Witness:
 
     crossed_: list[tuple[str, int, str]] = field(default_factory=list)
     operated_: list[Surgery] = field(default_factory=list)
+    held: dict[str, float] = field(default_factory=dict)
 
-    def crossed(self, link: str, connection: int, crossing: Crossing) -> None:
+    def crossed(self, link: str, connection: int, crossing: Crossing, held_s: float) -> None:
         self.crossed_.append((link, connection, crossing.label or ""))
+        if held_s:
+            self.held[crossing.label or ""] = held_s
 
     def operated(self, surgery: Surgery) -> None:
         self.operated_.append(surgery)
@@ -339,7 +344,7 @@ def test_an_act_is_awaited_at_that_very_moment(point: Any) -> None:
     async def story() -> None:
         till, began, go_on = Till(), asyncio.Event(), asyncio.Event()
 
-        async def act() -> None:
+        async def act(_: Patient) -> None:
             began.set()
             await go_on.wait()
 
@@ -372,7 +377,7 @@ def test_an_act_runs_to_its_end_even_when_the_connection_breaks_under_it(point: 
             ends["server"] = writer
             await till(reader, writer)
 
-        async def act() -> None:
+        async def act(_: Patient) -> None:
             end = ends[who].get_extra_info("socket")
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             ends[who].transport.abort()
@@ -406,7 +411,7 @@ def test_a_surgery_is_finished_when_it_was_done_or_can_no_more_be_done(answers: 
             else:
                 await reader.readuntil(b"\r\n\r\n")
 
-        async def act() -> None:
+        async def act(_: Patient) -> None:
             began.set()
             await go_on.wait()
 
@@ -553,6 +558,147 @@ def test_a_cancelled_surgery_hits_nothing() -> None:
     run(story())
 
 
+# Held, late, twice
+
+
+@pytest.mark.parametrize("point", ["before", "after"])
+def test_a_message_is_held_until_somebody_says_go(point: Any) -> None:
+    """And with it everything after it on that connection, in that direction; then all arrives, in order, unharmed."""
+
+    async def story() -> None:
+        witness, till, go = Witness(), Till(), asyncio.Event()
+
+        async def hold(_: Patient) -> None:
+            await go.wait()
+
+        surgery = Surgery("edge", "POST /pay", point, act=hold, then="pass", did="hold")
+        async with tapped(till, Http, witness) as tap, connected(tap) as stream:
+            tap.surgeries.append(surgery)
+            asking = asyncio.create_task(ask(stream, "/pay"))
+            await surgery.struck.wait()
+            async with connected(tap) as other:
+                assert await ask(other, "/other") == "201"
+            assert till.done == (["/other"] if point == "before" else ["/pay", "/other"])
+            assert not asking.done()
+            assert not surgery.finished.is_set()
+            go.set()
+            assert await asking == "201"
+            assert surgery.finished.is_set()
+            assert till.done.count("/pay") == 1
+            assert list(witness.held) == ["POST /pay" if point == "before" else "201"]
+            assert await ask(stream, "/pay") == "201", "the connection lives on"
+
+    run(story())
+
+
+def test_what_was_held_is_dated_twice_in_the_history() -> None:
+    """When it came to the tap, and when it was passed on; what was not held has one date."""
+
+    async def story() -> None:
+        times = iter(range(100, 1000))
+        wire, go = Wire(), asyncio.Event()
+        wire.recorder = recorder = Recorder(lambda: float(next(times)))
+
+        async def hold(_: Patient) -> None:
+            await go.wait()
+
+        surgery = Surgery("edge", "POST /pay", "before", act=hold, then="pass", did="hold")
+        async with tapped(Till(), Http, wire) as tap, connected(tap) as stream:
+            wire.schedule(tap, surgery)
+            asking = asyncio.create_task(ask(stream, "/pay"))
+            await surgery.struck.wait()
+            go.set()
+            assert await asking == "201"
+        held, answer = recorder.history().of("crossing")
+        assert held["label"] == "edge ▸ POST /pay"
+        assert held["arrived"] < held.at
+        assert answer.get("arrived") is None
+        assert [event["action"] for event in recorder.history().of("surgery")] == ["hold before"]
+
+    run(story())
+
+
+def test_a_held_message_outlives_its_sender() -> None:
+    """Who sent it has long given up; it arrives all the same, because it was on its way."""
+
+    async def story() -> None:
+        till, go = Till(), asyncio.Event()
+
+        async def hold(_: Patient) -> None:
+            await go.wait()
+
+        surgery = Surgery("edge", "POST /pay", "before", act=hold, then="pass")
+        async with tapped(till, Http) as tap:
+            tap.surgeries.append(surgery)
+            async with connected(tap) as (_, writer):
+                writer.write(b"POST /pay HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+                await surgery.struck.wait()
+                writer.close()
+                await writer.wait_closed()
+            assert till.done == []
+            go.set()
+            await till.did(1)
+
+    run(story())
+
+
+def test_a_request_is_delivered_twice_and_answered_once() -> None:
+    """The same bytes, when the first was answered; the client hears one answer, and can go on asking."""
+
+    async def story() -> None:
+        witness = Witness()
+        heard: list[bytes] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(asyncio.IncompleteReadError):
+                while True:
+                    heard.append(await reader.readuntil(b"\r\n\r\n") + await reader.readexactly(2))
+                    writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}")
+
+        async def repeat(patient: Patient) -> None:
+            assert await patient.again()
+
+        surgery = Surgery("edge", "POST /pay", "after", act=repeat, then="pass", did="deliver twice")
+        async with tapped(serve, Http, witness) as tap, connected(tap) as stream:
+            tap.surgeries.append(surgery)
+            assert await ask(stream, "/accounts") == "201"
+            reader, writer = stream
+            writer.write(b"POST /pay HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)  # so that head and body are two chunks: both belong to it
+            writer.write(b"{}")
+            assert (await reader.readuntil(b"\r\n\r\n")).split()[1] == b"201"
+            await reader.readexactly(2)
+            assert await ask(stream, "/after") == "201"
+        assert [each.split()[1] for each in heard] == [b"/accounts", b"/pay", b"/pay", b"/after"]
+        assert heard[1] == heard[2]
+        assert witness.labels[2:6] == ["POST /pay", "POST /pay (again)", "201 (again, swallowed)", "201"]
+
+    run(story())
+
+
+def test_a_copy_that_nobody_answers_is_given_up() -> None:
+    """The server breaks off instead of answering it: the act is told, and the first answer is passed on."""
+
+    async def story() -> None:
+        till, said = Till(), list[bool]()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if not said:
+                said.append(True)
+                await till(reader, writer)
+
+        async def repeat(patient: Patient) -> None:
+            said.append(await patient.again())
+
+        async with tapped(serve, Http) as tap, connected(tap) as stream:
+            tap.surgeries.append(Surgery("edge", "POST /pay", "after", act=repeat, then="pass"))
+            assert await ask(stream, "/pay") == "201"
+        assert (said, till.done) == ([True, False], ["/pay"])
+
+    run(story())
+
+
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Bounded by the guard of `run`."""
     while True:
@@ -639,7 +785,7 @@ def test_a_commit_that_was_cut(point: Any, there: int, ssl: str) -> None:
             with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)):
                 async with client.transaction():
                     await client.execute("INSERT INTO credits VALUES ($1, 500)", "pay_1")
-            assert surgery.hit == "db ▸ COMMIT"
+            assert surgery.hit == "db ▸ COMMIT (credits)"
             assert client.is_closed()
             async with other.transaction():
                 await other.execute("INSERT INTO credits VALUES ('pay_2', 700)")
