@@ -1,11 +1,11 @@
 """The provider over HTTP: what merchants may ask for, and what the one who runs the experiment may do."""
 
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import TypeAlias
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,39 +14,51 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from fake_provider import fields
-from fake_provider.dialects import NothingGenuine
+from fake_provider.acs3 import Asked, Gate
+from fake_provider.asking import REFUSALS, Endpoint, json_body, no_such_route, raw_body, refuse
+from fake_provider.control import Control
 from fake_provider.fields import Refused
-from fake_provider.idempotency import ApiAnswer, KeyReused, StillRunning
-from fake_provider.moods import BadArgument, make
-from fake_provider.payments import BadAmount, IllegalMove, Order
+from fake_provider.idempotency import ApiAnswer
+from fake_provider.memory import recalled
+from fake_provider.openapi import document
+from fake_provider.page import About, Page
+from fake_provider.payments import IllegalMove, Order
 from fake_provider.provider import Provider
-from fake_provider.records import book_entry, payment_object
-from fake_provider.registry import UnknownName
+from fake_provider.records import payment_object
+from fake_provider.settings import INBOX
 
 METHODS = ("card", "redirect", "bad-card")
-BODY_LIMIT = 64 * 1024
-TEN_YEARS_S = 10 * 365 * 86_400.0
-SHOWN = 200  # characters of a receiver's answer that are passed on
+PAGE = 100  # reversals that are listed in one answer
 
-Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
-
-CLAIMS: Mapping[str, Callable[[Mapping[str, Any], str], Any]] = {
-    "amount_minor": fields.minor_units,
-    "attempt": fields.minor_units,
-    "currency": fields.currency,
-    "account": fields.text,
-    "reference": fields.text,
-    "merchant": fields.text,
-    "environment": fields.text,
-}
+Guard: TypeAlias = Callable[[Request], Awaitable[None]]
 
 
-def create_app(provider: Provider, api_key: str) -> Starlette:
-    """Both APIs in one application: `/v1` needs the key, `/control` is for whoever started this."""
-    business, control = Business(provider), Control(provider)
+def create_app(
+    provider: Provider,
+    api_key: str,
+    gate: Gate | None = None,
+    about: About | None = None,
+    memory: Path | None = None,
+) -> Starlette:
+    """Both APIs and the page in one application: `/v1` needs the key, or a request signed as *gate* has it; the rest is for
+    whoever started this, and needs nothing. *about* is what the page says of the program. *memory* is where an earlier life may
+    have left its books, and where this one can be told to leave them.
+    """
+    guard = _key_needed(api_key) if gate is None else _signature_needed(gate)
+    business, control = Business(provider), Control(provider, memory)
+    page = Page(provider, about or About(callback_url="nowhere in particular"))
+    described = document(business.routes(), control.routes())
+
+    async def openapi(_: Request) -> Response:
+        return JSONResponse(described)
+
+    async def inbox(_: Request) -> Response:
+        return Response(status_code=204)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        if memory is not None and (earlier := recalled(memory)) is not None:
+            provider.recall(earlier)
         try:
             yield
         finally:
@@ -54,10 +66,13 @@ def create_app(provider: Provider, api_key: str) -> Starlette:
 
     return Starlette(
         routes=[
-            Mount("/v1", routes=[_needing(api_key, *route) for route in business.routes()]),
+            Mount("/v1", routes=[_needing(guard, *route) for route in business.routes()]),
+            Route("/control/openapi.json", openapi, methods=["GET"]),
             Mount("/control", routes=[Route(path, run, methods=[method]) for method, path, run in control.routes()]),
+            Route(INBOX, inbox, methods=["POST"]),
+            *page.routes(),
         ],
-        exception_handlers=dict.fromkeys(_REFUSALS, _refuse) | {HTTPException: _no_such_route},
+        exception_handlers=dict.fromkeys(REFUSALS, refuse) | {HTTPException: no_such_route},
         lifespan=lifespan,
     )
 
@@ -74,11 +89,13 @@ class Business:
             ("GET", "/payments", self.search),
             ("GET", "/payments/{id}", self.show),
             ("POST", "/payments/{id}/refunds", self.refund),
+            ("GET", "/reversals", self.reversals),
         ]
 
     async def create(self, request: Request) -> Response:
+        """Make a payment. A card is charged before the answer."""
         key = _idempotency_key(request)
-        body = await _body(request)
+        body = await json_body(request)
         order = Order(
             reference=fields.text(body, "reference"),
             amount_minor=fields.minor_units(body, "amount_minor"),
@@ -90,131 +107,64 @@ class Business:
         return _answered(await self.provider.create_payment(key, order))
 
     async def refund(self, request: Request) -> Response:
+        """Give money back: together at most what is left."""
         key = _idempotency_key(request)
-        amount_minor = fields.minor_units(await _body(request), "amount_minor")
+        amount_minor = fields.minor_units(await json_body(request), "amount_minor")
         try:
-            return _answered(self.provider.create_refund(key, request.path_params["id"], amount_minor))
+            return _answered(await self.provider.create_refund(key, request.path_params["id"], amount_minor))
         except IllegalMove as illegal:
             raise Refused(422, "not_refundable", str(illegal), "id") from None
 
     async def show(self, request: Request) -> Response:
+        """A payment as it is now."""
         return JSONResponse(payment_object(self.provider.payment(request.path_params["id"])))
 
     async def search(self, request: Request) -> Response:
+        """The payments that carry a reference, oldest first."""
         reference = fields.text(request.query_params, "reference")
         found = self.provider.book.of_reference(reference)
         return JSONResponse({"payments": [payment_object(payment) for payment in found]})
 
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """What the one who runs the experiment may do."""
-
-    provider: Provider
-
-    def routes(self) -> list[tuple[str, str, Endpoint]]:
-        return [
-            ("GET", "/health", self.health),
-            ("POST", "/payments/{id}/pay", self.pay),
-            ("POST", "/payments/{id}/decline", self.decline),
-            ("POST", "/payments/{id}/refund", self.refund),
-            ("POST", "/moods", self.put_on),
-            ("GET", "/moods/{id}", self.show_mood),
-            ("DELETE", "/moods/{id}", self.end_mood),
-            ("POST", "/forge", self.forge),
-            ("POST", "/clock/advance", self.advance),
-            ("POST", "/clock/next", self.advance_to_next),
-            ("GET", "/unsettled", self.unsettled),
-            ("POST", "/release", self.release),
-            ("GET", "/journal", self.journal),
-            ("GET", "/book", self.book),
-        ]
-
-    async def health(self, _: Request) -> Response:
-        return JSONResponse({"status": "up", "now": self.provider.now()})
-
-    async def pay(self, request: Request) -> Response:
-        payment = self.provider.payment(request.path_params["id"])
-        body = await _body(request)
-        amount = fields.minor_units(body, "captured_minor") if "captured_minor" in body else payment.order.amount_minor
-        return JSONResponse(payment_object(self.provider.pay(payment.id, amount, "customer paid")))
-
-    async def decline(self, request: Request) -> Response:
-        return JSONResponse(payment_object(self.provider.decline(request.path_params["id"], "customer declined")))
-
-    async def refund(self, request: Request) -> Response:
-        amount_minor = fields.minor_units(await _body(request), "amount_minor")
-        return JSONResponse(payment_object(self.provider.refund(request.path_params["id"], amount_minor)))
-
-    async def put_on(self, request: Request) -> Response:
-        body = await _body(request)
-        name, args = fields.text(body, "mood"), fields.mapping(body, "args")
-        try:
-            mood = make(name, args)
-        except UnknownName as unknown:
-            raise fields.invalid("mood", str(unknown)) from None
-        except BadArgument as bad:
-            raise fields.invalid(bad.field, str(bad)) from None
-        return JSONResponse({"id": self.provider.put_on(mood), "mood": name, "args": args}, status_code=201)
-
-    async def show_mood(self, request: Request) -> Response:
-        mood = self.provider.mood(request.path_params["id"])
-        return JSONResponse({"id": request.path_params["id"], "mood": mood.name, "touched": mood.touched})
-
-    async def end_mood(self, request: Request) -> Response:
-        mood = self.provider.end_mood(request.path_params["id"])
-        return JSONResponse({"id": request.path_params["id"], "mood": mood.name, "touched": mood.touched})
-
-    async def forge(self, request: Request) -> Response:
-        body = await _body(request)
-        forgery, payment = fields.text(body, "forgery"), fields.text(body, "payment")
-        claims = _claims(fields.mapping(body, "args"))
-        try:
-            delivery, answer = await self.provider.forge(forgery, payment, claims)
-        except UnknownName as unknown:
-            raise fields.invalid("forgery", str(unknown)) from None
-        shown = answer.body.decode("utf-8", "replace")[:SHOWN]
-        return JSONResponse({"delivery": delivery, "status": answer.status, "body": shown, "because": answer.because})
-
-    async def advance(self, request: Request) -> Response:
-        seconds = fields.seconds(await _body(request), "seconds", TEN_YEARS_S)
-        due = self.provider.advance(timedelta(seconds=seconds))
-        return JSONResponse({"now": self.provider.now(), "due": due})
-
-    async def advance_to_next(self, _: Request) -> Response:
-        wait = self.provider.deliveries.until_next() or timedelta(0)
-        self.provider.advance(wait)
-        left = self.provider.deliveries.unsettled()
-        return JSONResponse({"advanced_s": wait.total_seconds(), "pending": left.in_flight + left.due})
-
-    async def unsettled(self, _: Request) -> Response:
-        left = self.provider.deliveries.unsettled()
-        counts = {"in_flight": left.in_flight, "due": left.due, "held": left.held}
-        return JSONResponse({"reason": left.reason, **counts})
-
-    async def release(self, _: Request) -> Response:
-        return JSONResponse({"released": self.provider.release()})
-
-    async def journal(self, request: Request) -> Response:
+    async def reversals(self, request: Request) -> Response:
+        """The payments of which something went back, or came back again, after number N."""
         after = fields.whole_number(request.query_params.get("after", "0"), "after")
-        entries = self.provider.journal.after(after)
-        events = [entry.to_json() for entry in entries]
-        return JSONResponse({"events": events, "next": entries[-1].seq if entries else after})
-
-    async def book(self, _: Request) -> Response:
-        return JSONResponse({"payments": [book_entry(payment) for payment in self.provider.book]})
+        found, following = self.provider.book.reversed_after(after, PAGE)
+        return JSONResponse({"payments": [payment_object(payment) for payment in found], "next": following})
 
 
-def _needing(api_key: str, method: str, path: str, run: Endpoint) -> Route:
-    """A route that is closed to everyone without the key."""
-    expected = f"Bearer {api_key}".encode()
+def _needing(guard: Guard, method: str, path: str, run: Endpoint) -> Route:
+    """A route that is closed to everyone whom *guard* does not let in."""
 
     async def guarded(request: Request) -> Response:
-        if not hmac.compare_digest(request.headers.get("authorization", "").encode(), expected):
-            raise Refused(401, "unauthorized", "send `Authorization: Bearer <PROVIDER_API_KEY>`", "Authorization")
+        await guard(request)
         return await run(request)
 
     return Route(path, guarded, methods=[method])
+
+
+def _key_needed(api_key: str) -> Guard:
+    expected = f"Bearer {api_key}".encode()
+
+    async def guard(request: Request) -> None:
+        if not hmac.compare_digest(request.headers.get("authorization", "").encode(), expected):
+            raise Refused(401, "unauthorized", "send `Authorization: Bearer <PROVIDER_API_KEY>`", "Authorization")
+
+    return guard
+
+
+def _signature_needed(gate: Gate) -> Guard:
+    async def guard(request: Request) -> None:
+        gate.check(
+            Asked(
+                method=request.method,
+                path=request.scope["raw_path"].decode("latin-1").partition("?")[0],
+                query=request.url.query,
+                headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw],
+                body=await raw_body(request),
+            )
+        )
+
+    return guard
 
 
 def _idempotency_key(request: Request) -> str:
@@ -225,47 +175,8 @@ def _idempotency_key(request: Request) -> str:
     return key
 
 
-async def _body(request: Request) -> dict[str, Any]:
-    raw = b""
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > BODY_LIMIT:
-            raise Refused(413, "too_large", f"the body must not exceed {BODY_LIMIT} bytes", "body")
-    return fields.json_object(raw)
-
-
-def _claims(args: Mapping[str, Any]) -> dict[str, Any]:
-    """What a forgery is to claim instead of the truth."""
-    for name in args:
-        if name not in CLAIMS:
-            raise fields.invalid(f"args.{name}", f"{name} cannot be claimed; choose from {', '.join(CLAIMS)}")
-    return {name: CLAIMS[name](args, name) for name in args}
-
-
 def _answered(answer: ApiAnswer) -> Response:
-    headers = {"Idempotent-Replayed": "true"} if answer.replayed else None
+    headers = {"Idempotent-Replayed": "true"} if answer.replayed else {}
+    if answer.location is not None:
+        headers["Location"] = answer.location
     return JSONResponse(dict(answer.body), status_code=answer.status, headers=headers)
-
-
-# What each refusal of the layers below means in HTTP: status, code and the field to look at.
-_REFUSALS: dict[Any, tuple[int, str, str | None]] = {
-    Refused: (400, "invalid", None),
-    KeyReused: (422, "key_reused", "Idempotency-Key"),
-    StillRunning: (409, "in_progress", "Idempotency-Key"),
-    BadAmount: (422, "bad_amount", "amount_minor"),
-    IllegalMove: (409, "illegal_move", "id"),
-    NothingGenuine: (409, "nothing_genuine", "forgery"),
-}
-
-
-async def _refuse(_: Request, error: Exception) -> Response:
-    if not isinstance(error, Refused):
-        status, code, field = _REFUSALS[type(error)]
-        error = Refused(status, code, str(error), field)
-    return JSONResponse(error.to_json(), status_code=error.status)
-
-
-async def _no_such_route(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    refused = Refused(error.status_code, "no_such_route", f"{request.method} {request.url.path}: {error.detail}")
-    return JSONResponse(refused.to_json(), status_code=error.status_code, headers=error.headers)

@@ -13,39 +13,21 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from random import Random
 
+from fake_provider.archive import Archive, Attempt
 from fake_provider.clock import Clocks
 from fake_provider.dialects import Answer, Dialect, Forging, Notice, Wire
+from fake_provider.memory import Posted
 from fake_provider.moods import Hands, Moods, Released
 from fake_provider.payments import fresh_id
 from fake_provider.records import Answered, Delivery, GaveUp, Journal
 from fake_provider.sender import Sender
 from fake_provider.shipments import Callback, Shipment
+from fake_provider.unsettled import Unsettled
 
 AT_A_TIME = 100  # shipments on the wire at once, lest a released crowd exhausts the machine's file descriptors
 
+BY_HAND = "by hand"
 DROPPED = Answer(status=None, because="never sent")
-
-
-@dataclass(frozen=True, slots=True)
-class Unsettled:
-    """How many callbacks are not at rest, and when the next of them is due."""
-
-    in_flight: int
-    due: int
-    held: int
-    next_due_s: float | None
-
-    @property
-    def reason(self) -> str | None:
-        """Why the provider is not at rest, in words; None when it is."""
-        parts = []
-        if self.in_flight:
-            parts.append(f"{_callbacks(self.in_flight)} in flight")
-        if self.due:
-            parts.append(f"{_callbacks(self.due)} due in {self.next_due_s:g} s")
-        if self.held:
-            parts.append(f"{_callbacks(self.held)} held by a mood")
-        return "; ".join(parts) or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +36,8 @@ class Posting:
 
     dialect: Dialect
     keys: Sequence[str] = field(repr=False)
+    retired: Sequence[str] = field(repr=False)
+    url: str
     sender: Sender
     clocks: Clocks
     journal: Journal
@@ -67,8 +51,12 @@ class Deliveries:
         self._posting = posting
         self._moods = moods
         self._hands = hands
+        self.archive = Archive()
         self._waiting: dict[str, Callback] = {}
         self._in_flight: Counter[str] = Counter()
+        self._flying: dict[str, Callback] = {}
+        self._rest = asyncio.Event()
+        self._rest.set()
         self._acknowledged: set[str] = set()
         self._untried: dict[str, _Untried] = {}
         self._copies: Counter[tuple[str, int]] = Counter()
@@ -80,13 +68,21 @@ class Deliveries:
     def callback(self, notice: Notice, made_by: str | None = None) -> Callback:
         """A new callback about *notice*, not sent yet."""
         webhook_id = fresh_id("msg", self._posting.rng)
-        wire = self._posting.dialect.encode(notice, webhook_id)
+        wire = replace(self._posting.dialect.encode(notice, webhook_id), url=self._posting.url)
         due = self._posting.clocks.payload()
         return Callback(webhook_id=webhook_id, notice=notice, wire=wire, due=due, made_by=made_by)
 
     def announce(self, notice: Notice) -> None:
-        """Make an event known."""
-        self.send([Shipment(self.callback(notice))])
+        """Make an event known as the moods will have it, as far as the dialect has words for that."""
+        words = self._posting.dialect.events
+        self.send([Shipment(self.callback(said)) for said in self._moods.say(notice) if said.type in words])
+
+    def again(self, callback: Callback) -> None:
+        """Have *callback* tried again on its schedule, whatever was answered; nothing when the schedule is over."""
+        delay = self._posting.dialect.delay_before(callback.attempt + 1)
+        if delay is not None:
+            due = callback.due + delay
+            self._waiting[callback.webhook_id] = replace(callback, attempt=callback.attempt + 1, due=due)
 
     def send(self, queue: Sequence[Shipment]) -> None:
         """Let these leave one after another, as the moods will have it."""
@@ -95,6 +91,20 @@ class Deliveries:
                 self._untried.setdefault(shipment.payment, _Untried()).callbacks.add(shipment.callback.webhook_id)
         self._launch(self._moods.shape(queue))
         self._bury_dropped(queue)
+
+    def send_by_hand(self, attempt: Attempt, *, copies: int = 1, same_bytes: bool = False) -> None:
+        """Send a callback once more, now: signed afresh, or with the bytes that it had then."""
+        callback = replace(attempt.shipment.callback, due=self._posting.clocks.payload())
+        signed = attempt.wire if same_bytes else None
+        self.send([Shipment(callback, copies, moods=(BY_HAND,), signed=signed)])
+
+    def held(self) -> list[Shipment]:
+        """What moods keep back."""
+        return self._moods.held()
+
+    def waiting(self) -> list[Callback]:
+        """The attempts that are to come, the next one first."""
+        return sorted(self._waiting.values(), key=lambda one: one.due)
 
     def release(self, released: Iterable[Released]) -> int:
         """Let go of what moods held; returns how many shipments leave."""
@@ -120,6 +130,10 @@ class Deliveries:
             return None
         due = min(callback.due for callback in self._waiting.values())
         return max(due - self._posting.clocks.payload(), timedelta(0))
+
+    async def landed(self) -> None:
+        """Wait until nothing is in flight. Each attempt is bounded, so this is."""
+        await self._rest.wait()
 
     def unsettled(self) -> Unsettled:
         wait = self.until_next()
@@ -147,8 +161,16 @@ class Deliveries:
         posting = self._posting
         forge = posting.dialect.forgeries[forgery]
         callback = self.callback(notice)
-        at = posting.clocks.signature()
-        forging = Forging(wire=callback.wire, keys=posting.keys, at=at, genuine=self._genuine, rng=posting.rng)
+        forging = Forging(
+            notice=notice,
+            event_id=callback.webhook_id,
+            wire=callback.wire,
+            keys=posting.keys,
+            retired=posting.retired,
+            at=posting.clocks.signature(),
+            genuine=self._genuine,
+            rng=posting.rng,
+        )
         heard: list[tuple[str, Answer]] = []
         async with self._slots:
             delivery = self._record(Shipment(callback), forge(forging), 1, forgery)
@@ -157,17 +179,40 @@ class Deliveries:
         self._record_answer(delivery, answer, posting.dialect.is_ack(answer), answer.because)
         return heard[0]
 
+    def posted(self) -> Posted:
+        """What is to be remembered of all this."""
+        return Posted(
+            waiting=self._waiting,
+            in_flight=self._flying,
+            acknowledged=self._acknowledged,
+            copies=self._copies,
+            numbered=self._numbered,
+            genuine=self._genuine,
+        )
+
+    def recall(self, posted: Posted, moods: Moods, journal: Journal) -> None:
+        """Go on where an earlier process ended. What it had in flight was not acknowledged, as far as anybody knows."""
+        self._posting, self._moods = replace(self._posting, journal=journal), moods
+        self._waiting, self._acknowledged, self._copies = posted.waiting, posted.acknowledged, posted.copies
+        self._numbered, self._genuine = posted.numbered, posted.genuine
+        for callback in posted.in_flight.values():
+            if callback.webhook_id not in self._acknowledged:
+                self._try_again(callback)
+
     async def close(self) -> None:
         """Stop everything that is under way."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._posting.sender.close()
 
     def _launch(self, queue: Sequence[Shipment]) -> None:
         if not queue:
             return
+        self._rest.clear()
         self._in_flight.update(shipment.callback.webhook_id for shipment in queue)
+        self._flying.update((shipment.callback.webhook_id, shipment.callback) for shipment in queue)
         task = asyncio.get_running_loop().create_task(self._send_in_order(queue))
         self._tasks.add(task)  # the loop itself keeps only a weak reference
         task.add_done_callback(self._tasks.discard)
@@ -180,15 +225,13 @@ class Deliveries:
     async def _send_one(self, shipment: Shipment) -> None:
         posting = self._posting
         async with self._slots:
-            wire = shipment.signed or posting.dialect.sign(
-                shipment.callback.wire, posting.keys, posting.clocks.signature()
-            )
+            at = posting.clocks.signature() + shipment.skew
+            wire = shipment.signed or posting.dialect.sign(shipment.callback.wire, posting.keys, at)
             sent = [self._record(shipment, wire, self._next_copy(shipment.callback)) for _ in range(shipment.copies)]
-            await posting.sender.send(
-                wire, shipment.copies, lambda number, answer: self._heard(sent[number], shipment, answer)
-            )
+            heard = lambda number, answer: self._heard(sent[number], shipment, answer)  # noqa: E731
+            await posting.sender.send(wire, shipment.copies, heard, shipment.manner)
 
-    def _heard(self, delivery: "_Sent", shipment: Shipment, answer: Answer) -> None:
+    def _heard(self, delivery: Attempt, shipment: Shipment, answer: Answer) -> None:
         honest = self._posting.dialect.is_ack(answer)
         acknowledged, because = self._moods.acknowledged(shipment, answer, honest)
         self._record_answer(delivery, answer, acknowledged, because)
@@ -202,14 +245,18 @@ class Deliveries:
         webhook_id = callback.webhook_id
         self._in_flight[webhook_id] -= 1
         if not self._in_flight[webhook_id]:
-            del self._in_flight[webhook_id]
+            del self._in_flight[webhook_id], self._flying[webhook_id]
         self._mark_tried(callback)
         if not self._is_open(webhook_id) and webhook_id not in self._acknowledged:
             self._try_again(callback)
+        if webhook_id in self._waiting:
+            self.let_due_go()  # the clock may have been moved past the next attempt while this one was in flight
+        if not self._in_flight:
+            self._rest.set()
 
     def _try_again(self, callback: Callback) -> None:
-        delay = self._posting.dialect.delay_before(callback.attempt + 1)
-        if delay is None:
+        self.again(callback)
+        if callback.webhook_id not in self._waiting:
             notice = callback.notice
             self._posting.journal.write(
                 GaveUp(
@@ -219,9 +266,6 @@ class Deliveries:
                     attempts=callback.attempt,
                 )
             )
-            return
-        self._waiting[callback.webhook_id] = replace(callback, attempt=callback.attempt + 1, due=callback.due + delay)
-        self.let_due_go()  # the clock may have been moved past it while this attempt was in flight
 
     def _bury_dropped(self, queue: Iterable[Shipment]) -> None:
         """A callback of which nothing leaves, is held or waits was dropped: it is over, and moods are told."""
@@ -249,7 +293,7 @@ class Deliveries:
         self._copies[callback.webhook_id, callback.attempt] += 1
         return self._copies[callback.webhook_id, callback.attempt]
 
-    def _record(self, shipment: Shipment, wire: Wire, copy: int, forgery: str | None = None) -> "_Sent":
+    def _record(self, shipment: Shipment, wire: Wire, copy: int, forgery: str | None = None) -> Attempt:
         posting = self._posting
         notice = shipment.callback.notice
         self._numbered += 1
@@ -263,16 +307,22 @@ class Deliveries:
             mood="+".join(shipment.moods) or None,
             hostile=forgery is not None,
             forgery=forgery,
+            ignorable=forgery is not None and posting.dialect.forgeries[forgery].ignorable,
             amount_minor=notice.amount_minor,
             currency=notice.currency,
             account=notice.account,
             reference=notice.reference,
-            signature=posting.dialect.signature(wire),
+            reversal=notice.refund or notice.dispute,
+            signature=" ".join(posting.dialect.signatures(wire)),
         )
         posting.journal.write(record)
-        return _Sent(record, wire)
+        attempt = Attempt(record, shipment, wire, posting.clocks.payload())
+        self.archive.add(attempt)
+        return attempt
 
-    def _record_answer(self, sent: "_Sent", answer: Answer, acknowledged: bool, because: str) -> None:
+    def _record_answer(self, sent: Attempt, answer: Answer, acknowledged: bool, because: str) -> None:
+        sent.answer, sent.is_ack = answer, self._posting.dialect.is_ack(answer)
+        sent.acknowledged, sent.because = acknowledged, because
         self._posting.journal.write(
             Answered(
                 delivery=sent.id,
@@ -287,25 +337,9 @@ class Deliveries:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """A delivery as the journal has it, with the bytes that left."""
-
-    record: Delivery
-    wire: Wire
-
-    @property
-    def id(self) -> str:
-        return self.record.delivery
-
-
 @dataclass(slots=True)
 class _Untried:
     """The callbacks of one payment that have not been tried yet, and the event that says that there are none left."""
 
     callbacks: set[str] = field(default_factory=set)
     over: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-def _callbacks(count: int) -> str:
-    return f"{count} callback{'' if count == 1 else 's'}"

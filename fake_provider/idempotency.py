@@ -7,11 +7,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ApiAnswer:
-    """What the business API says: a status and a JSON object. `replayed` is true when it was said before."""
+    """What the business API says: a status and a JSON object. `replayed` is true when it was said before; `location` is
+    where it points, if it points elsewhere.
+    """
 
     status: int
     body: Mapping[str, Any]
     replayed: bool = False
+    location: str | None = None
 
 
 class KeyReused(Exception):
@@ -44,6 +47,12 @@ class Keys:
     def keep(self, key: str, answer: ApiAnswer) -> None:
         """From now on this is the answer. To be called in the same breath as the effect it speaks of."""
         self._answers[key] = answer
+
+    def after_a_death(self) -> "Keys":
+        """What is left of them: requests that were running are over, and were never answered."""
+        for key in list(self._running):
+            self.finish(key)
+        return self
 
     def finish(self, key: str) -> None:
         """The request is over. A key under which nothing was kept is free again, for any question."""

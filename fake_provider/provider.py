@@ -1,22 +1,29 @@
 """The provider: the book, the deliveries and the moods, put together. Everything but HTTP."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from random import Random
 from typing import Any
 
 from fake_provider import payments
-from fake_provider.clock import Clocks, iso
+from fake_provider.agenda import Agenda, Deed
+from fake_provider.archive import Attempt
+from fake_provider.clock import Clocks, HandClock, iso
 from fake_provider.deliveries import Deliveries, Posting
 from fake_provider.dialects import Answer, Dialect, Notice
 from fake_provider.fields import Refused
 from fake_provider.idempotency import ApiAnswer, Keys
+from fake_provider.memory import Memory
 from fake_provider.moods import Charge, Ends, Mood, Moods
-from fake_provider.payments import Order, Payment
+from fake_provider.news import News
+from fake_provider.notices import notice_about, notice_of, refund_object, reversal_of
+from fake_provider.payments import BadAmount, Dispute, IllegalMove, Order, Payment, Refund
 from fake_provider.records import Book, Journal, payment_object
 from fake_provider.sender import Sender
 from fake_provider.shipments import Callback, Shipment
+from fake_provider.unsettled import Unsettled
 
 # What is known a second after the last genuine word was written: a forged payload is never, by accident, byte for byte
 # a genuine one, for which even the right signature would be stolen with success.
@@ -31,6 +38,8 @@ class Setup:
     environment: str
     dialect: Dialect
     keys: Sequence[str] = field(repr=False)
+    retired: Sequence[str] = field(default=(), repr=False)
+    url: str = ""
     sender: Sender
     clocks: Clocks
     rng: Random
@@ -41,19 +50,40 @@ class Provider:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
+        self._lives = 1
         self._keys = Keys()
         self._moods = Moods()
+        self._agenda = Agenda(setup.clocks.payload)
         self.journal = Journal(setup.clocks.real)
         self.book = Book(self.journal)
         posting = Posting(
             dialect=setup.dialect,
             keys=setup.keys,
+            retired=setup.retired,
+            url=setup.url,
             sender=setup.sender,
             clocks=setup.clocks,
             journal=self.journal,
             rng=setup.rng,
         )
         self.deliveries = Deliveries(posting, self._moods, self)
+
+    @property
+    def dialect(self) -> Dialect:
+        return self._setup.dialect
+
+    @property
+    def merchant(self) -> str:
+        """The only merchant that may ask for payments; empty: any."""
+        return self._setup.merchant
+
+    @property
+    def clock(self) -> HandClock:
+        return self._setup.clocks.payload
+
+    def receiver_keys(self) -> Sequence[str]:
+        """What a receiver needs in order to verify our callbacks, one for each signing key."""
+        return [self.dialect.receiver_key(key) for key in self._setup.keys]
 
     # What merchants ask for.
 
@@ -72,17 +102,17 @@ class Provider:
         finally:
             self._keys.finish(key)
 
-    def create_refund(self, key: str, payment_id: str, amount_minor: int) -> ApiAnswer:
+    async def create_refund(self, key: str, payment_id: str, amount_minor: int) -> ApiAnswer:
         """Give money back, once per key."""
         self.payment(payment_id)
         first = self._keys.claim(key, f"refund {payment_id} {amount_minor}")
         if first is not None:
-            return first
+            return await self._moods.answer(key, first, self)
         try:
-            payment = self.refund(payment_id, amount_minor)
-            answer = ApiAnswer(201, _refund_object(payment))
+            payment = self.refund(payment_id, amount_minor, key)
+            answer = ApiAnswer(201, refund_object(payment))
             self._keys.keep(key, answer)
-            return answer
+            return await self._moods.answer(key, answer, self)
         finally:
             self._keys.finish(key)
 
@@ -98,23 +128,72 @@ class Provider:
         """Charge the customer: captured, unless a mood knows better."""
         payment = self.payment(payment_id)
         now = self._setup.clocks.payload()
-        payments.pay(payment, amount_minor, at=now, cause=cause)  # raises before any mood has had a say
-        charge = self._moods.charge(Charge(payment=payment, asked_minor=amount_minor, taken_minor=amount_minor))
+        asked = payments.pay(payment, amount_minor, at=now, cause=cause)  # raises before any mood has had a say
+        charge = self._moods.charge(Charge.of(payment, amount_minor))
         if charge.declined_by is not None:
             return self.decline(payment_id, f"declined at first ({charge.declined_by})")
-        return self._record(payments.pay(payment, charge.taken_minor, at=now, cause=cause), "payment.captured")
+        if charge.authorised_by is not None:
+            return self._record(payments.authorise(payment, at=now, cause=charge.authorised_by), News.AUTHORISED)
+        if (charge.taken_minor, charge.currency) == (amount_minor, payment.order.currency):
+            return self._record(asked, News.CAPTURED)
+        settled = payments.settle(payment, charge.taken_minor, charge.currency, at=now, cause=cause)
+        return self._record(settled, News.CAPTURED)
+
+    def pay_more(self, payment_id: str, amount_minor: int, cause: str) -> Payment:
+        """Capture another part of a payment."""
+        more = payments.pay_more(self.payment(payment_id), amount_minor, at=self._setup.clocks.payload(), cause=cause)
+        return self._record(more, News.CAPTURED)
 
     def decline(self, payment_id: str, cause: str) -> Payment:
         declined = payments.decline(self.payment(payment_id), at=self._setup.clocks.payload(), cause=cause)
-        return self._record(declined, "payment.failed")
+        return self._record(declined, News.FAILED)
 
-    def refund(self, payment_id: str, amount_minor: int) -> Payment:
+    def refund(self, payment_id: str, amount_minor: int, key: str = "") -> Payment:
+        """Give money back: asked for by the merchant under *key*, or by whoever runs the provider."""
         refund_id = payments.fresh_id("re", self._setup.rng)
         now = self._setup.clocks.payload()
-        refunded = payments.refund(self.payment(payment_id), amount_minor, refund_id=refund_id, at=now)
-        return self._record(refunded, "payment.refunded")
+        refunded = payments.refund(self.payment(payment_id), amount_minor, refund_id=refund_id, at=now, key=key)
+        return self._reverse(refunded, News.REFUNDED, refunded.refunds[-1])
+
+    def dispute(self, payment_id: str, amount_minor: int) -> Payment:
+        """The customer's bank takes money back, and a dispute is open."""
+        dispute_id = payments.fresh_id("dp", self._setup.rng)
+        now = self._setup.clocks.payload()
+        disputed = payments.dispute(self.payment(payment_id), amount_minor, dispute_id=dispute_id, at=now)
+        return self._reverse(disputed, News.DISPUTED, disputed.disputes[-1])
+
+    def win(self, payment_id: str) -> Payment:
+        """The open dispute is decided for the merchant."""
+        won = payments.win(self.payment(payment_id), at=self._setup.clocks.payload())
+        return self._reverse(won, News.WON, won.disputes[-1])
+
+    def lose(self, payment_id: str) -> Payment:
+        """The open dispute is decided for the customer."""
+        lost = payments.lose(self.payment(payment_id), at=self._setup.clocks.payload())
+        return self._reverse(lost, News.LOST, lost.disputes[-1])
 
     # What the one who runs the experiment does.
+
+    def ahead(self) -> list[Deed]:
+        """What the bank is going to do, the next thing first."""
+        return self._agenda.ahead()
+
+    def moods(self) -> dict[str, Mood]:
+        """The moods that are on, by id, in the order in which they were put on."""
+        return self._moods.on()
+
+    def attempt(self, delivery: str) -> Attempt:
+        attempt = self.deliveries.archive.get(delivery)
+        if attempt is None:
+            raise Refused(404, "not_found", f"there is no delivery {delivery!r}, or it is too long ago", "id")
+        return attempt
+
+    def send_by_hand(self, delivery: str, *, copies: int = 1, same_bytes: bool = False) -> None:
+        """Send the callback of an earlier delivery once more, with all that moods make of it."""
+        attempt = self.attempt(delivery)
+        if attempt.record.hostile:
+            raise Refused(409, "hostile", f"{delivery} was a forgery: make another", "id")
+        self.deliveries.send_by_hand(attempt, copies=copies, same_bytes=same_bytes)
 
     def put_on(self, mood: Mood) -> str:
         return self._moods.put_on(mood)
@@ -137,9 +216,40 @@ class Provider:
         return self.deliveries.release(self._moods.release())
 
     def advance(self, by: timedelta) -> int:
-        """Move the payload's clock; returns how many callbacks became due and left."""
+        """Move the payload's clock; returns how many callbacks became due and left.
+
+        What the agenda has for that time is done first. What has become impossible in the meantime is left undone.
+        """
         self._setup.clocks.payload.advance(by)
+        for deed in self._agenda.take_due():
+            with suppress(IllegalMove, BadAmount):
+                deed.do()
         return self.deliveries.let_due_go()
+
+    async def play_out(self, within: timedelta) -> timedelta:
+        """Move the clock from one due thing to the next, seeing each through, until nothing is due *within* that time.
+
+        Returns how far the clock was moved.
+        """
+        moved = timedelta(0)
+        await self.deliveries.landed()
+        while (wait := self.until_next()) is not None and moved + wait <= within:
+            self.advance(wait)
+            moved += wait
+            await self.deliveries.landed()
+        return moved
+
+    def until_next(self) -> timedelta | None:
+        """How long until something is due, be it a callback or a deed of the agenda; None when nothing is."""
+        waits = (self.deliveries.until_next(), self._agenda.until_next())
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def unsettled(self) -> Unsettled:
+        """How far all of it is from rest."""
+        wait = self.until_next()
+        ahead = len(self._agenda.ahead())
+        next_due_s = None if wait is None else wait.total_seconds()
+        return replace(self.deliveries.unsettled(), ahead=ahead, next_due_s=next_due_s)
 
     def now(self) -> str:
         return iso(self._setup.clocks.payload())
@@ -147,19 +257,47 @@ class Provider:
     async def forge(self, forgery: str, payment_id: str, claims: Mapping[str, Any]) -> tuple[str, Answer]:
         """Send a hostile callback that says that this payment was captured, with these claims in place of the truth."""
         payment = self.payment(payment_id)
-        truth = replace(self._notice(payment, "payment.captured"), amount_minor=payment.order.amount_minor)
+        truth = notice_of(payment, News.CAPTURED, self._setup.clocks.payload())
+        truth = replace(truth, amount_minor=payment.order.amount_minor, currency=payment.order.currency)
         return await self.deliveries.forge(forgery, replace(truth, at=truth.at + FORGED_LATER, **claims))
 
     async def close(self) -> None:
         await self.deliveries.close()
 
-    # The hands that moods have, apart from `pay` above.
+    def memory(self) -> Memory:
+        """All that must not be lost when this process dies."""
+        return Memory(
+            lives=self._lives,
+            now=self._setup.clocks.payload(),
+            journal=self.journal,
+            book=self.book,
+            keys=self._keys,
+            moods=self._moods,
+            posted=self.deliveries.posted(),
+        )
+
+    def recall(self, memory: Memory) -> None:
+        """Be the next life of a provider that died. Needs a running event loop. Its ids are others than those before."""
+        self._lives = memory.lives + 1
+        self._setup.rng.seed(f"{self._setup.rng.random()}, life {self._lives}")
+        self._setup.clocks.payload.advance(memory.now - self._setup.clocks.payload())
+        self.journal, self.book, self._moods = memory.journal, memory.book, memory.moods
+        self._keys = memory.keys.after_a_death()
+        self.deliveries.recall(memory.posted, self._moods, self.journal)
+
+    # The hands that moods have, apart from what the bank does.
 
     def callback(self, notice: Notice, made_by: str) -> Callback:
         return self.deliveries.callback(notice, made_by)
 
     def send(self, queue: Sequence[Shipment]) -> None:
         self.deliveries.send(queue)
+
+    def again(self, callback: Callback) -> None:
+        self.deliveries.again(callback)
+
+    def later(self, after_s: float, what: str, by: str, payment_id: str, do: Callable[[], object]) -> None:
+        self._agenda.add(timedelta(seconds=after_s), what, by, payment_id, do)
 
     async def attempted(self, payment_id: str, within_s: float) -> bool:
         return await self.deliveries.attempted(payment_id, within_s)
@@ -179,37 +317,16 @@ class Provider:
             return self.decline(payment.id, "card declined")
         return payment
 
-    def _record(self, payment: Payment, event: str) -> Payment:
+    def _record(self, payment: Payment, news: News) -> Payment:
         """Into the book first, then out to the world."""
         self.book.put(payment)
-        self.deliveries.announce(self._notice(payment, event))
+        self.deliveries.announce(notice_of(payment, news, self._setup.clocks.payload()))
+        self._moods.moved(payment, self)
         return payment
 
-    def _notice(self, payment: Payment, event: str) -> Notice:
-        order = payment.order
-        refund = payment.refunds[-1] if event == "payment.refunded" else None
-        amounts = {"payment.captured": payment.captured_minor, "payment.failed": order.amount_minor}
-        return Notice(
-            type=event,
-            at=self._setup.clocks.payload(),
-            payment=payment.id,
-            reference=order.reference,
-            amount_minor=refund.amount_minor if refund else amounts[event],
-            currency=order.currency,
-            account=order.account,
-            merchant=order.merchant,
-            environment=payment.environment,
-            attempt=payment.attempt,
-            refund=refund.id if refund else None,
-        )
-
-
-def _refund_object(payment: Payment) -> dict[str, Any]:
-    refund = payment.refunds[-1]
-    return {
-        "id": refund.id,
-        "payment": payment.id,
-        "amount_minor": refund.amount_minor,
-        "currency": payment.order.currency,
-        "created_at": iso(refund.at),
-    }
+    def _reverse(self, payment: Payment, news: News, about: Refund | Dispute) -> Payment:
+        """The same, for money that goes back, or comes back again."""
+        self.book.put(payment, reversal_of(payment, news, about))
+        self.deliveries.announce(notice_about(payment, news, about, self._setup.clocks.payload()))
+        self._moods.moved(payment, self)
+        return payment

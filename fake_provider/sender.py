@@ -1,4 +1,9 @@
-"""Putting a message on the wire: HTTP/1.1 over loopback, one connection per copy, every wait bounded.
+"""Putting a message on the wire: HTTP/1.1 over loopback, every wait bounded.
+
+Each attempt has a connection of its own, unless the sender is told to keep them. Then a message that goes alone and whole
+takes one that an earlier message left open and on which nothing has been heard since. It is written once all the same:
+where a kept connection turns out to be dead, that was the attempt, because nobody knows how much of it arrived. This is
+for receivers that leave connections open; with one that closes them unannounced, attempts would fail for no other reason.
 
 Copies that are meant to arrive at the same instant go like this: all connections are opened, all but the last byte of
 each request is written, and then the last bytes are released together, with nothing in between that could wait. A
@@ -17,18 +22,21 @@ from urllib.parse import urlsplit
 
 import h11
 
+from fake_provider.connection import Connection
 from fake_provider.dialects import Answer, Wire
+from fake_provider.manner import PLAIN, Manner
 
-BODY_LIMIT = 64 * 1024  # an acknowledgement is short; more than this is not worth reading
-CHUNK = 64 * 1024
-CLOSING_S = 0.5
+KEPT = 100  # idle connections; what is more is closed once it has been answered
 
 Heard = Callable[[int, Answer], None]
 
 
 class Sender(Protocol):
-    async def send(self, wire: Wire, copies: int, heard: Heard) -> None:
+    async def send(self, wire: Wire, copies: int, heard: Heard, manner: Manner = PLAIN) -> None:
         """Send *copies* of *wire* at the same instant; *heard* gets each copy's answer as it comes, once per copy."""
+
+    def close(self) -> None:
+        """Let go of what was kept for later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +72,61 @@ def _is_loopback(host: str) -> bool:
 
 
 class LoopbackSender:
-    """Sends to one address, giving each copy *timeout_s* from the first byte of the connection to its answer."""
+    """Sends to one address, giving each copy *timeout_s* from the beginning to its answer; may *keep* connections."""
 
-    def __init__(self, address: Address, timeout_s: float) -> None:
+    def __init__(self, address: Address, timeout_s: float, keep: bool = False) -> None:
         self._address = address
         self._timeout_s = timeout_s
+        self._keep = keep
+        self._kept: list[Connection] = []
 
-    async def send(self, wire: Wire, copies: int, heard: Heard) -> None:
-        lines = [_Line(self._address, wire, self._timeout_s) for _ in range(copies)]
+    async def send(self, wire: Wire, copies: int, heard: Heard, manner: Manner = PLAIN) -> None:
+        if manner.lost:
+            return _lose(copies, heard)
+        if self._keep and copies == 1 and manner == PLAIN:
+            return await self._send_on_kept(wire, heard)
+        lines = [_Line(self._address, wire, manner, self._timeout_s) for _ in range(copies)]
         try:
             await asyncio.gather(*(line.reach() for line in lines))
             for line in lines:
                 line.release()
             await asyncio.gather(*(_hear(number, line, heard) for number, line in enumerate(lines)))
         finally:
-            await asyncio.gather(*(line.hang_up() for line in lines))
+            for line in lines:
+                line.hang_up()
+
+    def close(self) -> None:
+        while self._kept:
+            self._kept.pop().transport.abort()
+
+    async def _send_on_kept(self, wire: Wire, heard: Heard) -> None:
+        line = _Line(self._address, wire, PLAIN, self._timeout_s, kept=self._idle(), keep=True)
+        try:
+            await line.reach()
+            line.release()
+            await _hear(0, line, heard)
+        finally:
+            self._put_by(line)
+
+    def _idle(self) -> Connection | None:
+        """The connection that was used last; what has gone bad since is thrown away."""
+        while self._kept:
+            connection = self._kept.pop()
+            if connection.is_idle:
+                return connection
+            connection.transport.abort()
+        return None
+
+    def _put_by(self, line: "_Line") -> None:
+        if line.connection is not None and len(self._kept) < KEPT and line.connection.begin_again():
+            self._kept.append(line.connection)
+        else:
+            line.hang_up()
+
+
+def _lose(copies: int, heard: Heard) -> None:
+    for number in range(copies):
+        heard(number, Answer(status=None, because="no way to the receiver"))
 
 
 async def _hear(number: int, line: "_Line", heard: Heard) -> None:
@@ -86,50 +134,59 @@ async def _hear(number: int, line: "_Line", heard: Heard) -> None:
 
 
 class _Line:
-    """One connection, one request, one answer."""
+    """One request and its answer, on a connection of its own or on one that was *kept*."""
 
-    def __init__(self, address: Address, wire: Wire, timeout_s: float) -> None:
-        self._address = address
+    def __init__(
+        self,
+        address: Address,
+        wire: Wire,
+        manner: Manner,
+        timeout_s: float,
+        kept: Connection | None = None,
+        keep: bool = False,
+    ) -> None:
+        self.connection = kept
+        self._address, self._wire, self._manner = address, wire, manner
         self._timeout_s = timeout_s
-        self._began = asyncio.get_running_loop().time()
-        self._http = h11.Connection(h11.CLIENT)
-        self._first, self._last = self._request(wire)
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._ended = False
+        self._keep = keep
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._unsent = b""
         self._failed: str | None = None
 
     async def reach(self) -> None:
-        """Connect and write everything but the last byte."""
+        """Connect if need be, and write everything but the last byte, as slowly as is wanted."""
         with self._failures():
             async with asyncio.timeout_at(self._deadline):
-                self._reader, self._writer = await asyncio.open_connection(self._address.host, self._address.port)
-                self._writer.write(self._first)
-                await self._writer.drain()
+                if self.connection is None:
+                    _, self.connection = await self._loop.create_connection(
+                        Connection, self._address.host, self._address.port
+                    )
+                connection, address = self.connection, self._address
+                whole = connection.written(address.authority, address.target, self._wire, last=not self._keep)
+                self._unsent = self._manner.of(whole, len(self._wire.body))
+                if not self._keep:
+                    await self._trickle()
 
     def release(self) -> None:
-        """Let the last byte go. Waits for nothing."""
-        if self._writer is not None and self._failed is None:
-            self._writer.write(self._last)
+        """Let the rest go. Waits for nothing."""
+        if self.connection is not None and self._failed is None:
+            self.connection.transport.write(self._unsent)
 
     async def answer(self) -> Answer:
         """What the receiver says, or why it says nothing."""
-        heard: Answer | None = None
+        if self._failed is None and self._manner.cut_percent is not None:
+            self._failed = f"broken off in the middle, after {self._manner.cut_percent} % of the body"
         if self._failed is None:
             with self._failures():
-                async with asyncio.timeout_at(self._deadline):
-                    heard = await self._read()
-        return heard or Answer(status=None, because=self._failed or "no answer", took_s=self._took_s)
+                async with asyncio.timeout_at(self._manner.gives_up(self._loop.time(), self._deadline)):
+                    return await self._heard()
+        return Answer(status=None, because=self._failed or "no answer", took_s=self._took_s)
 
-    async def hang_up(self) -> None:
-        if self._writer is None:
-            return
-        self._writer.close()
-        try:
-            async with asyncio.timeout(CLOSING_S):
-                await self._writer.wait_closed()
-        except (OSError, TimeoutError):
-            self._writer.transport.abort()
+    def hang_up(self) -> None:
+        """Close in order: what was written still leaves."""
+        if self.connection is not None:
+            self.connection.transport.close()
 
     @property
     def _deadline(self) -> float:
@@ -137,43 +194,24 @@ class _Line:
 
     @property
     def _took_s(self) -> float:
-        return round(asyncio.get_running_loop().time() - self._began, 6)
+        return round(self._loop.time() - self._began, 6)
 
-    def _request(self, wire: Wire) -> tuple[bytes, bytes]:
-        headers = [
-            (b"host", self._address.authority.encode()),
-            *((name.encode(), value) for name, value in wire.headers),
-            (b"content-length", str(len(wire.body)).encode()),
-            (b"connection", b"close"),
-        ]
-        parts = (
-            h11.Request(method="POST", target=self._address.target, headers=headers),
-            h11.Data(data=wire.body),
-            h11.EndOfMessage(),
-        )
-        request = b"".join(self._http.send(part) or b"" for part in parts)
-        return request[:-1], request[-1:]
+    async def _trickle(self) -> None:
+        """Everything but the last byte, in pieces."""
+        assert self.connection is not None, "connected before"
+        pieces = self._manner.pieces_of(self._unsent[:-1])
+        for piece in pieces:
+            self.connection.transport.write(piece)
+            if self._manner.over_s:
+                await asyncio.sleep(self._manner.over_s / len(pieces))
+        self._unsent = self._unsent[-1:]
 
-    async def _read(self) -> Answer:
-        response: h11.Response | None = None
-        body = b""
-        while len(body) < BODY_LIMIT:
-            event = self._http.next_event()
-            if event is h11.NEED_DATA:
-                assert self._reader is not None, "an answer is read only where a connection was opened"
-                data = await self._reader.read(CHUNK)
-                self._ended = not data
-                self._http.receive_data(data)
-            elif isinstance(event, h11.Response):
-                response = event
-            elif isinstance(event, h11.Data):
-                body += bytes(event.data)
-            elif not isinstance(event, h11.InformationalResponse):
-                break
-        assert response is not None, "h11 ends no message and passes no data before a response"
-        headers = tuple((name.decode("latin-1"), value) for name, value in response.headers)
+    async def _heard(self) -> Answer:
+        assert self.connection is not None, "an answer is read only where a connection was opened"
+        response, body = await self.connection.answer()
         status = response.status_code
-        return Answer(status=status, because=str(status), took_s=self._took_s, headers=headers, body=body[:BODY_LIMIT])
+        headers = tuple((name.decode("latin-1"), value) for name, value in response.headers)
+        return Answer(status=status, because=str(status), took_s=self._took_s, headers=headers, body=body)
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -181,12 +219,13 @@ class _Line:
         try:
             yield
         except TimeoutError:
-            self._failed = f"timed out after {self._timeout_s:g} s"
+            self._failed = self._manner.impatience or f"timed out after {self._timeout_s:g} s"
         except ConnectionRefusedError:
             self._failed = "connection refused"
         except (ConnectionResetError, BrokenPipeError):
             self._failed = "connection reset"
         except h11.RemoteProtocolError as wrong:
-            self._failed = "connection closed before the answer" if self._ended else f"not an HTTP answer: {wrong}"
+            ended = self.connection is not None and self.connection.ended
+            self._failed = "connection closed before the answer" if ended else f"not an HTTP answer: {wrong}"
         except OSError as wrong:
             self._failed = f"no connection: {wrong.strerror or wrong}"

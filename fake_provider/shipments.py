@@ -1,9 +1,10 @@
 """What is on its way to the receiver: callbacks, and the shipments in which they leave."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fake_provider.dialects import Notice, Wire
+from fake_provider.manner import PLAIN, Manner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +27,16 @@ class Callback:
 class Shipment:
     """One departure of a callback: so many copies at the same instant, by the hand of these moods.
 
-    `signed` is None for what will be signed when it leaves, and holds the bytes where old ones are sent once more.
+    `signed` is None for what will be signed when it leaves, and holds the bytes where old ones are sent once more. `skew`
+    is how far the clock is out that its signature is dated by.
     """
 
     callback: Callback
     copies: int = 1
     moods: tuple[str, ...] = ()
     signed: Wire | None = None
+    manner: Manner = PLAIN
+    skew: timedelta = timedelta(0)
 
     @property
     def payment(self) -> str:

@@ -1,12 +1,12 @@
 """How a provider can be cruel: one file per mood.
 
-A mood knows no dialect and no socket. It derives from the hooks that it needs (`Shapes`, `Holds`, `Hears`, `Charges`,
-`Answers`, `Ends`) and from no other. Moods compose: each works on what the ones put on before it have left over. Each
-counts what it touched, because a mood that touched nothing has shown nothing.
+A mood knows no dialect and no socket. It derives from the hooks that it needs (`Says`, `Shapes`, `Holds`, `Hears`,
+`Charges`, `Follows`, `Answers`, `Ends`) and from no other. Moods compose: each works on what the ones put on before it
+have left over. Each counts what it touched, because a mood that touched nothing has shown nothing.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -26,8 +26,27 @@ class Hands(Protocol):
     def send(self, queue: Sequence[Shipment]) -> None:
         """Let these leave, one after another."""
 
+    def again(self, callback: Callback) -> None:
+        """Have it tried again on its schedule, whatever was answered."""
+
     def pay(self, payment_id: str, amount_minor: int, cause: str) -> Payment:
         """Charge the customer, with all that follows."""
+
+    def pay_more(self, payment_id: str, amount_minor: int, cause: str) -> Payment:
+        """Capture another part."""
+
+    def decline(self, payment_id: str, cause: str) -> Payment: ...
+
+    def refund(self, payment_id: str, amount_minor: int) -> Payment: ...
+
+    def dispute(self, payment_id: str, amount_minor: int) -> Payment: ...
+
+    def win(self, payment_id: str) -> Payment: ...
+
+    def lose(self, payment_id: str) -> Payment: ...
+
+    def later(self, after_s: float, what: str, by: str, payment_id: str, do: Callable[[], object]) -> None:
+        """Do something to a payment when the provider's clock is *after_s* further, if it is still possible then."""
 
     async def attempted(self, payment_id: str, within_s: float) -> bool:
         """Wait until each of the payment's callbacks has been tried once, bounded; False if none was left to try."""
@@ -39,6 +58,14 @@ class Mood:
 
     name: ClassVar[str] = ""
     touched: int = field(default=0, init=False)
+
+
+class Says(Mood, ABC):
+    """Changes what is made known of an event, before it becomes a callback."""
+
+    @abstractmethod
+    def say(self, notice: Notice) -> Iterable[Notice]:
+        """What is said instead of *notice*, one after another."""
 
 
 class Shapes(Mood, ABC):
@@ -77,12 +104,26 @@ class Hears(Mood):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """A capture that is about to happen: what was asked for, what will be taken, and who declines it first, if any."""
+    """A capture that is about to happen: what was asked for, what will be taken, and who declines it first, if any, or
+    stops at a promise of it.
+    """
 
     payment: Payment
     asked_minor: int
     taken_minor: int
+    currency: str
     declined_by: str | None = None
+    authorised_by: str | None = None
+
+    @classmethod
+    def of(cls, payment: Payment, amount_minor: int) -> "Charge":
+        """The one that is as it was asked for."""
+        return cls(payment=payment, asked_minor=amount_minor, taken_minor=amount_minor, currency=payment.order.currency)
+
+    @property
+    def happens(self) -> bool:
+        """Whether money will be taken, as far as the moods before have left it so."""
+        return self.declined_by is None and self.authorised_by is None
 
 
 class Charges(Mood, ABC):
@@ -92,8 +133,16 @@ class Charges(Mood, ABC):
     def charge(self, charge: Charge) -> Charge: ...
 
 
+class Follows(Mood, ABC):
+    """Has something happen to a payment in consequence of what happened to it."""
+
+    @abstractmethod
+    def moved(self, payment: Payment, hands: Hands) -> None:
+        """Called after each step of each payment, when it is in the book and its callbacks are on their way."""
+
+
 class Answers(Mood, ABC):
-    """Changes what the business API says to the request that makes a payment, after it has been made."""
+    """Changes what the business API says to the request that makes a payment or a refund, after it has been made."""
 
     @abstractmethod
     async def answer(self, key: str, answer: ApiAnswer, hands: Hands) -> ApiAnswer: ...
@@ -133,6 +182,11 @@ def arg(default: Any, *, at_least: float, at_most: float) -> Any:
     return field(default=default, metadata={"at_least": at_least, "at_most": at_most})
 
 
+def choice(default: str, *others: str) -> Any:
+    """An argument of a mood that is one of a few words."""
+    return field(default=default, metadata={"one_of": (default, *others)})
+
+
 def make(name: str, args: Mapping[str, Any]) -> Mood:
     """A fresh mood; raises `UnknownName` or `BadArgument`."""
     load(__name__)
@@ -147,6 +201,11 @@ def make(name: str, args: Mapping[str, Any]) -> Mood:
 
 def _check(known: Field[Any], value: Any, mood_name: str) -> None:
     if value is None and known.default is None:
+        return
+    if "one_of" in known.metadata:
+        if value not in known.metadata["one_of"]:
+            words = ", ".join(known.metadata["one_of"])
+            raise BadArgument(known.name, f"{mood_name}: {known.name} must be one of {words}, not {value!r}")
         return
     low, high = known.metadata["at_least"], known.metadata["at_most"]
     kinds: tuple[type, ...] = (int, float) if isinstance(known.default, float) else (int,)
@@ -176,6 +235,9 @@ class Moods:
         self._on[mood_id] = one
         return mood_id
 
+    def on(self) -> dict[str, Mood]:
+        return dict(self._on)
+
     def get(self, mood_id: str) -> Mood | None:
         return self._on.get(mood_id)
 
@@ -191,6 +253,19 @@ class Moods:
 
     def held(self) -> list[Shipment]:
         return [shipment for one in self._on.values() if isinstance(one, Holds) for shipment in one.held]
+
+    def say(self, notice: Notice) -> list[Notice]:
+        """What is really said, in order."""
+        notices = [notice]
+        for one in self._on.values():
+            if isinstance(one, Says):
+                notices = [said for each in notices for said in one.say(each)]
+        return notices
+
+    def moved(self, payment: Payment, hands: Hands) -> None:
+        for one in list(self._on.values()):
+            if isinstance(one, Follows):
+                one.moved(payment, hands)
 
     def shape(self, queue: Iterable[Shipment]) -> list[Shipment]:
         """What really leaves, in order."""

@@ -9,15 +9,16 @@ from fake_provider.moods import Answers, Hands, arg, mood
 @mood
 @dataclass(kw_only=True, eq=False)
 class AnswerLate(Answers):
-    """The receiver gets the callback while its own request to make the payment is still waiting for an answer.
+    """The receiver gets the callback while its own request to make the payment, or a refund, still waits for an answer.
 
     The answer is held until each of the payment's callbacks has been tried once, `most_s` real seconds at the longest.
-    A payment without callbacks is answered at once.
+    A request without callbacks is answered at once.
     """
 
     most_s: float = arg(5.0, at_least=0.01, at_most=60)
 
     async def answer(self, key: str, answer: ApiAnswer, hands: Hands) -> ApiAnswer:
-        if answer.status == 201 and not answer.replayed and await hands.attempted(answer.body["id"], self.most_s):
+        payment = answer.body.get("payment") or answer.body.get("id")  # a refund names its payment
+        if answer.status == 201 and not answer.replayed and await hands.attempted(str(payment), self.most_s):
             self.touched += 1
         return answer

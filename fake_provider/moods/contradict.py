@@ -20,7 +20,7 @@ class Contradict(Charges, Hears, Ends):
     _to_capture: dict[str, int] = field(default_factory=dict, init=False)
 
     def charge(self, charge: Charge) -> Charge:
-        if charge.payment.state is not State.PENDING or charge.declined_by is not None:
+        if charge.payment.state is not State.PENDING or not charge.happens:
             return charge
         self.touched += 1
         self._to_capture[charge.payment.id] = charge.asked_minor

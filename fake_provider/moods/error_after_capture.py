@@ -9,7 +9,7 @@ from fake_provider.moods import Answers, Hands, arg, mood
 @mood
 @dataclass(kw_only=True, eq=False)
 class ErrorAfterCapture(Answers):
-    """The receiver is told 500, though the payment was made and charged, and its callback is sent as ever.
+    """The receiver is told 500, though the payment or the refund was made, and its callback is sent as ever.
 
     The first `n` requests under each idempotency key fare so; the next one gets the answer that was kept.
     """

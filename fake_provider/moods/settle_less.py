@@ -13,7 +13,7 @@ class SettleLess(Charges):
     percent: int = arg(60, at_least=1, at_most=99)
 
     def charge(self, charge: Charge) -> Charge:
-        if charge.declined_by is not None:
+        if not charge.happens:
             return charge
         self.touched += 1
         return replace(charge, taken_minor=max(1, charge.taken_minor * self.percent // 100))

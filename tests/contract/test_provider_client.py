@@ -15,8 +15,10 @@ from reference_impl.logs import correlate
 from reference_impl.provider import (
     Declined,
     Fate,
+    MoneyBack,
     NotReached,
     OutcomeUnknown,
+    Page,
     Payment,
     ProviderClient,
     ProviderRefused,
@@ -48,6 +50,9 @@ PAYMENT: dict[str, Any] = {
     "amount_minor": 1000,
     "captured_minor": 1000,
     "refunded_minor": 0,
+    "charged_back_minor": 0,
+    "refunds": [],
+    "disputes": [],
     "currency": "EUR",
     "account": "acc",
     "merchant": "shop",
@@ -96,6 +101,9 @@ def test_a_payment_is_asked_for_as_the_contract_says(respx_mock: respx.MockRoute
         account="acc",
         merchant="shop",
         environment="test",
+        refunded_minor=0,
+        refunds=(),
+        disputes=(),
     )
     request = route.calls.last.request
     assert json.loads(request.content) == {
@@ -273,6 +281,70 @@ def test_half_a_list_is_none(respx_mock: respx.MockRouter, garbage: Any) -> None
     respx_mock.get("/v1/payments").respond(200, json=garbage)
     with pytest.raises(OutcomeUnknown):
         query()
+
+
+BACK: dict[str, Any] = {"id": "re_1", "payment": "pay_1", "amount_minor": 300, "currency": "EUR"}
+
+
+def refund() -> MoneyBack:
+    return asyncio.run(_with_client(lambda client: client.refund("pay_1", "rf_1", 300), 1.0))
+
+
+def reversals(after: int = 4) -> Page:
+    return asyncio.run(_with_client(lambda client: client.reversals(after), 1.0))
+
+
+@pytest.mark.parametrize("first", [httpx.Response(500), httpx.ReadTimeout, httpx.ConnectError, httpx.Response(201)])
+@respx.mock(base_url=URL)
+def test_a_refund_is_one_request_however_often_it_is_sent(respx_mock: respx.MockRouter, first: Any) -> None:
+    """Its key is our refund's id, on every attempt."""
+    route = respx_mock.post("/v1/payments/pay_1/refunds").mock(side_effect=[first, httpx.Response(201, json=BACK)])
+    assert refund() == MoneyBack(id="re_1", amount_minor=300)
+    assert keys(route) == ["refund-rf_1"] * 2
+    assert json.loads(route.calls.last.request.content) == {"amount_minor": 300}
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(500), httpx.ReadTimeout, httpx.Response(201, json={"id": "re_1"})])
+@respx.mock(base_url=URL)
+def test_a_refund_without_an_answer_is_unknown(respx_mock: respx.MockRouter, answer: Any) -> None:
+    """Also when the last word is a no: an attempt before it may have given the money back."""
+    no = httpx.Response(422)
+    respx_mock.post("/v1/payments/pay_1/refunds").mock(side_effect=[answer, no, no])
+    with pytest.raises(OutcomeUnknown):
+        refund()
+
+
+@respx.mock(base_url=URL)
+def test_what_went_back_is_read_with_its_refunds_and_disputes(respx_mock: respx.MockRouter) -> None:
+    """From a number on, with the number to go on from."""
+    payment = PAYMENT | {
+        "refunds": [{"id": "re_1", "amount_minor": 300}],
+        "disputes": [{"id": "dp_1", "amount_minor": 200, "status": "open"}],
+    }
+    route = respx_mock.get("/v1/reversals", params={"after": 4}).respond(200, json={"payments": [payment], "next": 6})
+    page = reversals()
+    assert page.following == 6
+    assert page.payments[0].refunds == (MoneyBack(id="re_1", amount_minor=300),)
+    assert page.payments[0].disputes == (MoneyBack(id="dp_1", amount_minor=200, status="open"),)
+    assert len(route.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        {"payments": []},
+        {"next": 1},
+        {"payments": [], "next": "1"},
+        {"payments": [PAYMENT | {"refunds": [{"id": "re_1"}]}], "next": 1},
+        {"payments": [PAYMENT | {"disputes": [{"id": "dp_1", "amount_minor": 1}]}], "next": 1},
+    ],
+)
+@respx.mock(base_url=URL)
+def test_half_a_page_is_none(respx_mock: respx.MockRouter, garbage: Any) -> None:
+    """Or a reversal could be skipped for ever."""
+    respx_mock.get("/v1/reversals").respond(200, json=garbage)
+    with pytest.raises(OutcomeUnknown):
+        reversals()
 
 
 def test_every_status_has_a_fate() -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from fake_provider.clock import Clocks, HandClock, Now, real_time
 from fake_provider.dialects import Answer, Wire, find
+from fake_provider.manner import PLAIN, Manner
 from fake_provider.moods import make
 from fake_provider.payments import Order
 from fake_provider.provider import Provider, Setup
@@ -68,16 +69,38 @@ class Receiver:
     received: dict[int, int] = field(default_factory=dict)
     at_first_complete: dict[int, int] = field(default_factory=dict)
     on_complete: Callable[[], None] = lambda: None
+    open: int = 0
+    connections: int = 0
+    reads: int = 0
+    broken_off: list[bytes] = field(default_factory=list)  # what came on connections that ended too early
+    keeps: bool = False  # whether a connection stays open for the next request
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    def hang_up(self) -> None:
+        """Close what is open."""
+        for writer in self.writers:
+            writer.close()
+
+    def say(self, raw: bytes) -> None:
+        """Say something on every connection, asked or not."""
+        for writer in self.writers:
+            writer.write(raw)
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
+        self.connections += 1
+        self.writers.append(writer)
         try:
-            await self._serve(reader, writer)
+            while await self._serve(reader, writer) and self.keeps:
+                pass
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
+            self.open -= 1
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request; False when it did not come to its end."""
         number = len(self.received)
         self.received[number] = 0
         self.seen.append(("open", number))
@@ -85,8 +108,11 @@ class Receiver:
         while not _whole(raw):
             chunk = await reader.read(65536)
             if not chunk:
-                return
+                if raw:
+                    self.broken_off.append(raw)
+                return False
             raw += chunk
+            self.reads += 1
             self.received[number] = len(raw)
         if not any(what == "complete" for what, _ in self.seen):
             self.at_first_complete = dict(self.received)
@@ -104,6 +130,7 @@ class Receiver:
         elif answer != "close":
             writer.write(b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n%b" % (answer, len(self.body), self.body))
             await writer.drain()
+        return True
 
 
 def _whole(raw: bytes) -> bool:
@@ -125,11 +152,14 @@ class FakeSender:
         self._answers = answers
         self.sent: list[Wire] = []
 
-    async def send(self, wire: Wire, copies: int, heard: Callable[[int, Answer], None]) -> None:
+    async def send(self, wire: Wire, copies: int, heard: Callable[[int, Answer], None], manner: Manner = PLAIN) -> None:
         for number in range(copies):
             self.sent.append(wire)
             status = self._answers[min(len(self.sent), len(self._answers)) - 1]
             heard(number, Answer(status=status, because=str(status)))
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
 
 @dataclass
@@ -211,6 +241,7 @@ async def world(*answers: int | str, body: bytes = b"", keys: tuple[str, ...] = 
         await provider.close()
         server.close()
         await server.wait_closed()
+        await until(lambda: not receiver.open)
 
 
 def dry_world(*answers: int | None) -> tuple[World, FakeSender]:

@@ -16,7 +16,9 @@ from provider_world import SECRET, World, run, until, world
 from pydantic import ValidationError
 
 from fake_provider.__main__ import main
-from fake_provider.app import create_app
+from fake_provider.app import Business, create_app
+from fake_provider.control import Control
+from fake_provider.openapi import BODIES
 from fake_provider.settings import Settings
 
 ORDER = {
@@ -70,7 +72,11 @@ def test_a_card_is_charged_before_the_answer():
                 "amount_minor": 1000,
                 "captured_minor": 1000,
                 "refunded_minor": 0,
+                "charged_back_minor": 0,
+                "refunds": [],
+                "disputes": [],
                 "currency": "EUR",
+                "ordered_currency": "EUR",
                 "account": "acc_1",
                 "merchant": "m",
                 "environment": "chaos",
@@ -241,6 +247,8 @@ def test_refunds_add_up_to_what_was_captured_and_no_further():
             await caller.here.landed()
             refunds = [one.data for one in caller.here.receiver.arrivals if one.event == "payment.refunded"]
             assert [one["amount_minor"] for one in refunds] == [400, 600]
+            assert [one["refunded_minor"] for one in refunds] == [400, 1000], "the sum so far stands beside it"
+            assert {one["captured_minor"] for one in refunds} == {1000}
             assert refunds[0]["refund"] == first.json()["id"]
             assert (await caller.client.get(f"/v1/payments/{payment}")).json()["state"] == "refunded"
 
@@ -264,6 +272,70 @@ def test_the_customer_pays_or_declines_at_the_provider():
             (entry,) = (await caller.client.get("/control/book")).json()["payments"]
             assert [step["state"] for step in entry["history"]] == ["pending", "failed", "captured", "refunded"]
             assert all(step["cause"] and step["at"] for step in entry["history"])
+
+    run(story())
+
+
+def test_a_dispute_is_opened_and_decided_and_all_of_it_is_told():
+    async def story():
+        async with called() as caller:
+            payment = (await caller.create()).json()["id"]
+            await caller.refund(payment, 100)
+            assert (await caller.control(f"payments/{payment}/win")).status_code == 409, "no dispute is open"
+            assert (await caller.control(f"payments/{payment}/dispute", {"amount_minor": 901})).status_code == 422
+            opened = (await caller.control(f"payments/{payment}/dispute")).json()
+            assert (opened["state"], opened["charged_back_minor"]) == ("disputed", 900)
+            blocked = await caller.refund(payment, 1, "r2")
+            assert (blocked.status_code, blocked.json()["error"]["code"]) == (422, "bad_amount")
+            won = (await caller.control(f"payments/{payment}/win")).json()
+            assert (won["state"], won["charged_back_minor"]) == ("captured", 0)
+            await caller.control(f"payments/{payment}/dispute", {"amount_minor": 300})
+            lost = (await caller.control(f"payments/{payment}/lose")).json()
+            assert (lost["state"], lost["charged_back_minor"]) == ("captured", 300)
+            assert [(one["amount_minor"], one["status"]) for one in lost["disputes"]] == [(900, "won"), (300, "lost")]
+
+            await caller.here.landed()
+            told = [one for one in caller.here.receiver.arrivals if one.event.startswith("dispute.")]
+            assert sorted((one.event, one.data["amount_minor"]) for one in told) == [
+                ("dispute.lost", 300),
+                ("dispute.opened", 300),
+                ("dispute.opened", 900),
+                ("dispute.won", 900),
+            ]
+            assert {one.data["dispute"] for one in told} == {one["id"] for one in lost["disputes"]}
+            assert {(one.data["captured_minor"], one.data["refunded_minor"]) for one in told} == {(1000, 100)}
+
+    run(story())
+
+
+def test_what_went_back_can_be_asked_for_from_any_point_on():
+    async def story():
+        async with called() as caller:
+            one, two = [(await caller.create(key)).json()["id"] for key in "ab"]
+            nothing = (await caller.client.get("/v1/reversals")).json()
+            assert nothing == {"payments": [], "next": 0}
+            for payment, key in ((one, "r1"), (two, "r2"), (one, "r3")):
+                await caller.refund(payment, 100, key)
+            all_of_it = (await caller.client.get("/v1/reversals", params={"after": 0})).json()
+            assert ([each["id"] for each in all_of_it["payments"]], all_of_it["next"]) == ([one, two], 3)
+            assert all_of_it["payments"][0]["refunded_minor"] == 200, "as it is now"
+            rest = (await caller.client.get("/v1/reversals", params={"after": 2})).json()
+            assert ([each["id"] for each in rest["payments"]], rest["next"]) == ([one], 3)
+            assert (await caller.client.get("/v1/reversals", params={"after": 3})).json()["next"] == 3
+            assert (await caller.client.get("/v1/reversals", params={"after": "x"})).json()["error"]["field"] == "after"
+
+    run(story())
+
+
+def test_a_refund_is_answered_as_moods_will_have_it_and_made_once():
+    async def story():
+        async with called() as caller:
+            payment = (await caller.create()).json()["id"]
+            await caller.control("moods", {"mood": "error-after-capture", "args": {}})
+            assert (await caller.refund(payment, 400)).status_code == 500
+            assert (await caller.refund(payment, 400)).status_code == 201
+            shown = (await caller.client.get(f"/v1/payments/{payment}")).json()
+            assert [one["amount_minor"] for one in shown["refunds"]] == [400]
 
     run(story())
 
@@ -359,6 +431,7 @@ def test_the_clock_is_moved_by_seconds_or_to_what_is_next():
                 "in_flight": 0,
                 "due": 1,
                 "held": 0,
+                "ahead": 0,
             }
             assert (await caller.control("clock/next")).json() == {"advanced_s": 5.0, "pending": 1}
             await caller.here.landed()
@@ -367,6 +440,177 @@ def test_the_clock_is_moved_by_seconds_or_to_what_is_next():
             for wrong in (-1, "5", None, 1e12):
                 answer = await caller.control("clock/advance", {"seconds": wrong})
                 assert (answer.status_code, answer.json()["error"]["field"]) == (400, "seconds")
+
+    run(story())
+
+
+def test_a_schedule_is_played_out_whole_or_so_far():
+    async def story():
+        async with called(500) as caller:
+            await caller.create()
+            some = await caller.control("clock/play-out", {"within_s": 400})
+            assert some.json() == {"now": "2026-01-01T00:05:05Z", "advanced_s": 305.0}
+            rest = await caller.control("clock/play-out")
+            assert rest.json()["now"] == "2026-01-04T03:35:05Z"
+            assert len(caller.here.events) == 10
+            assert (await caller.client.get("/control/unsettled")).json()["reason"] is None
+
+    run(story())
+
+
+def test_an_answer_may_point_elsewhere():
+    async def story():
+        async with called() as caller:
+            await caller.control("moods", {"mood": "redirect"})
+            answer = await caller.create()
+            (payment,) = caller.here.provider.book
+            assert (answer.status_code, answer.headers["location"]) == (302, f"/v1/payments/{payment.id}")
+
+    run(story())
+
+
+def test_moods_that_are_on_are_listed():
+    async def story():
+        async with called() as caller:
+            await caller.control("moods", {"mood": "delay"})
+            await caller.create()
+            listed = (await caller.client.get("/control/moods")).json()
+            assert listed == {"moods": [{"id": "m1", "mood": "delay", "touched": 1}]}
+
+    run(story())
+
+
+def test_a_delivery_is_shown_whole_and_sent_again():
+    async def story():
+        async with called(204, 500, 204, 204, 204, body=b"thanks") as caller:
+            await caller.create()
+            await caller.here.landed()
+            shown = (await caller.client.get("/control/deliveries/d1")).json()
+            (arrival,) = caller.here.receiver.arrivals
+            assert shown["request"]["body"].encode() == arrival.body
+            assert (
+                dict(shown["request"]["headers"])["webhook-signature"].encode() == arrival.headers["webhook-signature"]
+            )
+            assert (shown["answer"]["status"], shown["answer"]["body"]) == (204, "")
+            assert (shown["is_ack"], shown["acknowledged"]) == (True, True)
+            for how in ("resend", "replay", "at-once"):
+                assert (await caller.control("deliveries/d1/send", {"how": how})).status_code == 202
+                await caller.here.landed()
+            first, resent, replayed, *both = caller.here.receiver.arrivals
+            assert resent.headers["webhook-signature"] != first.headers["webhook-signature"]
+            assert (replayed.headers, replayed.body) == (first.headers, first.body)
+            assert len(both) == 2
+            assert {one.webhook_id for one in caller.here.receiver.arrivals} == {first.webhook_id}
+            deliveries = (await caller.client.get("/control/deliveries")).json()["deliveries"]
+            assert [one["mood"] for one in deliveries] == [None, *["by hand"] * 4]
+            assert deliveries[1]["answer"]["body"] == "thanks"
+            assert (await caller.client.get("/control/unsettled")).json()["reason"] is None
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("delivery", "body", "status", "field"),
+    [
+        ("d9", {"how": "resend"}, 404, "id"),
+        ("d1", {"how": "x"}, 400, "how"),
+        ("d1", {"how": "at-once", "copies": 101}, 400, "copies"),
+    ],
+)
+def test_a_delivery_that_cannot_be_sent_again_is_refused(delivery, body, status, field):
+    async def story():
+        async with called() as caller:
+            await caller.create()
+            await caller.here.landed()
+            answer = await caller.control(f"deliveries/{delivery}/send", body)
+            assert (answer.status_code, answer.json()["error"]["field"]) == (status, field)
+
+    run(story())
+
+
+def test_a_forgery_is_not_sent_again():
+    async def story():
+        async with called() as caller:
+            payment = (await caller.create()).json()["id"]
+            await caller.here.landed()
+            await caller.control("forge", {"forgery": "unsigned", "payment": payment})
+            answer = await caller.control("deliveries/d2/send", {"how": "resend"})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (409, "hostile")
+
+    run(story())
+
+
+def test_what_is_ahead_is_listed():
+    async def story():
+        async with called(500) as caller:
+            await caller.control("moods", {"mood": "dispute"})
+            payment = (await caller.create()).json()["id"]
+            await caller.here.landed()
+            ahead = (await caller.client.get("/control/ahead")).json()
+            assert ahead["attempts"] == [
+                {"payment": payment, "what": "payment.captured, attempt 2", "due": "2026-01-01T00:00:05Z", "mood": None}
+            ]
+            assert ahead["deeds"] == [
+                {
+                    "payment": payment,
+                    "what": "a dispute is opened (dispute)",
+                    "due": "2026-01-01T00:01:00Z",
+                    "mood": "dispute",
+                }
+            ]
+
+    run(story())
+
+
+def test_every_route_is_described_and_every_description_is_of_a_route():
+    async def story():
+        async with called() as caller:
+            document = (await caller.client.get("/control/openapi.json")).json()
+            described = {(method.upper(), path) for path, each in document["paths"].items() for method in each}
+            provider = caller.here.provider
+            there = {(method, "/v1" + path) for method, path, _ in Business(provider).routes()}
+            there |= {(method, "/control" + path) for method, path, _ in Control(provider).routes()}
+            assert described == there
+            assert set(BODIES) <= {path for method, path in there if method == "POST"}
+            assert all(each["summary"].endswith(".") for path in document["paths"].values() for each in path.values())
+
+    run(story())
+
+
+def test_what_the_description_requires_is_required():
+    """Each required field left out is refused by name; with all of them the request is taken."""
+
+    async def story():
+        async with called() as caller:
+            payment = (await caller.create()).json()["id"]
+            await caller.here.landed()
+            values = {
+                "mood": "drop",
+                "forgery": "unsigned",
+                "payment": payment,
+                "how": "resend",
+                "seconds": 1,
+                "amount_minor": 1,
+            }
+            for path, (properties, required) in BODIES.items():
+                whole = {name: (ORDER | values)[name] for name in required}
+                url = path.replace("{id}", "d1" if "deliveries" in path else payment)
+                for missing in required:
+                    less = {name: value for name, value in whole.items() if name != missing}
+                    answer = await caller.client.post(url, json=less, headers={"Idempotency-Key": f"{path} {missing}"})
+                    assert (answer.status_code, answer.json()["error"]["field"]) == (400, missing), path
+                assert set(required) <= set(properties)
+                if required:
+                    answer = await caller.client.post(url, json=whole, headers={"Idempotency-Key": path})
+                    assert answer.status_code < 300, (path, answer.text)
+
+    run(story())
+
+
+def test_the_inbox_believes_everything():
+    async def story():
+        async with called() as caller:
+            assert (await caller.client.post("/inbox", content=b"anything")).status_code == 204
 
     run(story())
 
@@ -428,6 +672,8 @@ def settings(**changes: str) -> dict[str, str]:
     ("changes", "names"),
     [
         ({"PROVIDER_CALLBACK_URL": "http://example.com/"}, "callback_url"),
+        ({"PROVIDER_PANEL_URL": "http://example.com/"}, "panel_url"),
+        ({"PROVIDER_CALLBACK_SECRET": ""}, "callback_secret"),
         ({"PROVIDER_CALLBACK_SECRET": "whsec_"}, "callback_secret"),
         ({"PROVIDER_CALLBACK_SECRET": " "}, "callback_secret"),
         ({"PROVIDER_CALLBACK_SECRET": "sk_live"}, "callback_secret"),
@@ -444,10 +690,10 @@ def test_a_wrong_setting_is_named(monkeypatch, changes, names):
     assert [error["loc"][0] for error in refused.value.errors()] == [names]
 
 
-def test_a_setting_that_is_missing_is_said_in_words(monkeypatch, capsys):
-    monkeypatch.delenv("PROVIDER_API_KEY", raising=False)
+def test_a_setting_that_is_wrong_is_said_in_words(monkeypatch, capsys):
+    monkeypatch.setenv("PROVIDER_CALLBACK_URL", "http://example.com/")
     assert main([]) == 2
-    assert "PROVIDER_API_KEY must be set" in capsys.readouterr().err
+    assert "PROVIDER_CALLBACK_URL is wrong: 'http://example.com/' is not on this machine" in capsys.readouterr().err
 
 
 def test_help_names_every_variable(capsys):
@@ -468,7 +714,9 @@ def test_the_program_serves_until_it_is_told_to_stop_and_then_stops_at_once(stop
             began = time.monotonic()
             program.send_signal(stop)  # the client's connection is still open
             out, err = program.communicate(timeout=5)
-        assert (program.returncode, out, err) == (0, b"", b"")
+        assert (program.returncode, err) == (0, b"")
+        assert b"as in PROVIDER_CALLBACK_SECRET" in out
+        assert SECRET.encode() not in out, "what somebody gave is not shown"
         assert time.monotonic() - began < 1
     finally:
         program.kill()

@@ -11,6 +11,7 @@ from provider_world import SECRET, World, run, world
 from fake_provider.dialects import NothingGenuine, find
 from fake_provider.registry import UnknownName
 
+# Those that claim what the genuine callback says, with nothing wrong but the signature.
 FORGERIES = {
     "unsigned",
     "wrong-key",
@@ -19,7 +20,14 @@ FORGERIES = {
     "future-timestamp",
     "tampered-body",
     "malformed-signature",
+    "millisecond-timestamp",
+    "timestamp-no-number",
+    "malleable-timestamp",
+    "key-confusion",
+    "downgraded-algorithm",
 }
+# And those that claim something else: another merchant, another mode.
+CLAIMING = {"other-tenant-key", "cross-account", "other-mode", "retired-key"}
 
 
 def signature_of(arrival, key: bytes) -> bytes:
@@ -40,7 +48,7 @@ RIGHT = base64.b64decode(SECRET.removeprefix("whsec_"))
 
 
 def test_the_forgeries_are_those_that_are_promised():
-    assert set(find("standard-webhooks").forgeries) == FORGERIES
+    assert set(find("standard-webhooks").forgeries) == FORGERIES | CLAIMING
 
 
 @pytest.mark.parametrize("forgery", sorted(FORGERIES))
@@ -56,6 +64,21 @@ def test_every_forgery_claims_a_capture_of_the_payment_in_bytes_never_sent_befor
             assert (answer["hostile"], answer["status"], answer["acknowledged"]) == (True, 401, False)
             assert answer["delivery"] == delivery["delivery"]
             assert here.provider.deliveries.unsettled().reason is None, "a forgery is not tried again"
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("forgery", "claimed"),
+    [("cross-account", {"merchant": "mallory"}), ("other-mode", {"environment": "another"})],
+)
+def test_what_is_authentic_and_of_somebody_else_may_be_ignored(forgery, claimed):
+    async def story():
+        async with world() as here:
+            _, hostile, genuine = await forged(here, forgery)
+            assert hostile.headers["webhook-signature"] == signature_of(hostile, RIGHT)
+            assert hostile.data == {**genuine.data, **claimed}
+            assert here.journal("delivery")[-1]["ignorable"]
 
     run(story())
 

@@ -1,6 +1,7 @@
 """What a receiver on a real socket sees of each mood, and of moods that are on together."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from provider_world import World, run, world
@@ -23,6 +24,23 @@ NAMES = {
     "answer-late",
     "error-after-capture",
     "settle-less",
+    "settle-more",
+    "settle-other-currency",
+    "authorise-then-fail",
+    "fail-then-succeed",
+    "capture-in-parts",
+    "refund-in-parts",
+    "cumulative-refunds",
+    "dispute",
+    "two-event-types",
+    "redirect",
+    "truncate",
+    "slow-body",
+    "acknowledge-late",
+    "outage",
+    "endpoint-disabled",
+    "clock-skew",
+    "retry-after-acknowledged",
 }
 
 
@@ -422,16 +440,16 @@ def test_moods_compose_in_the_order_in_which_they_were_put_on():
 def test_every_mood_together_comes_to_rest():
     async def story():
         async with world() as here:
-            for name in sorted(NAMES - {"drop"}):
-                here.put_on(name, **({"most_s": 0.01} if name == "answer-late" else {}))
+            brief = {"answer-late": {"most_s": 0.01}, "slow-body": {"over_s": 0}}
+            for name in sorted(NAMES - {"drop", "outage", "truncate"}):
+                here.put_on(name, **brief.get(name, {}))
             for method in ("card", "bad-card", "redirect"):
                 await here.create(method)
-            for _ in range(30):
+            for _ in range(60):
                 here.provider.release()
                 await here.landed()
-                if here.provider.deliveries.until_next() is not None:
-                    await here.next_attempt()
-            assert here.provider.deliveries.unsettled().reason is None
+                here.provider.advance(here.provider.until_next() or timedelta(0))
+            assert here.provider.unsettled().reason is None
 
     run(story())
 
@@ -456,6 +474,7 @@ def test_an_unknown_mood_is_answered_with_the_nearest():
         ("duplicate", {"copies": 2.0}, "copies must be a whole number"),
         ("duplicate", {"copies": 1}, "from 2 to 100, not 1"),
         ("duplicate", {"touched": 1}, "no argument 'touched'"),
+        ("settle-other-currency", {"currency": "EUR"}, "currency must be one of JPY, KWD, USD, not 'EUR'"),
         ("delay", {"held": []}, "no argument 'held'; there are none"),
         ("answer-late", {"most_s": float("nan")}, "most_s must be a number"),
     ],

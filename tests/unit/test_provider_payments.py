@@ -11,15 +11,21 @@ from provider_world import dry_world, run
 
 from fake_provider import payments
 from fake_provider.idempotency import ApiAnswer, KeyReused, Keys, StillRunning
-from fake_provider.payments import BadAmount, IllegalMove, Order, Payment, State
+from fake_provider.payments import BadAmount, IllegalMove, Order, Payment, Ruling, State
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 LEGAL = {
     ("pending", "captured"),
     ("pending", "failed"),
+    ("pending", "authorised"),
+    ("authorised", "captured"),
+    ("authorised", "failed"),
     ("failed", "captured"),
     ("captured", "captured"),
     ("captured", "refunded"),
+    ("captured", "disputed"),
+    ("disputed", "captured"),
+    ("disputed", "lost"),
 }
 
 
@@ -32,36 +38,89 @@ def new(amount_minor: int = 1000) -> Payment:
 
 moves = st.lists(
     st.one_of(
-        st.tuples(st.just("pay"), st.integers(-5, 1200)),
-        st.tuples(st.just("decline"), st.just(0)),
+        st.tuples(st.sampled_from(["pay", "pay_more"]), st.integers(-5, 1200)),
+        st.tuples(st.sampled_from(["decline", "authorise"]), st.just(0)),
         st.tuples(st.just("refund"), st.integers(-5, 1200)),
+        st.tuples(st.just("dispute"), st.integers(-5, 1200)),
+        st.tuples(st.sampled_from(["win", "lose"]), st.just(0)),
     ),
-    max_size=12,
+    max_size=20,
 )
 
 
+def moved(payment: Payment, move: str, amount: int, number: int) -> Payment:
+    match move:
+        case "pay":
+            return payments.pay(payment, amount, at=AT, cause="test")
+        case "pay_more":
+            return payments.pay_more(payment, amount, at=AT, cause="test")
+        case "authorise":
+            return payments.authorise(payment, at=AT, cause="test")
+        case "decline":
+            return payments.decline(payment, at=AT, cause="test")
+        case "refund":
+            return payments.refund(payment, amount, refund_id=f"re_{number}", at=AT)
+        case "dispute":
+            return payments.dispute(payment, amount, dispute_id=f"dp_{number}", at=AT)
+        case "win":
+            return payments.win(payment, at=AT)
+        case _:
+            return payments.lose(payment, at=AT)
+
+
 @given(moves)
-def test_no_sequence_of_moves_refunds_more_than_it_captured_or_takes_an_illegal_step(moves):
+def test_no_sequence_of_moves_gives_back_more_than_it_captured_or_takes_an_illegal_step(moves):
     payment = new()
-    for move, amount in moves:
+    for number, (move, amount) in enumerate(moves):
         before = payment
         try:
-            if move == "pay":
-                payment = payments.pay(payment, amount, at=AT, cause="test")
-            elif move == "decline":
-                payment = payments.decline(payment, at=AT, cause="test")
-            else:
-                payment = payments.refund(payment, amount, refund_id="re_1", at=AT)
+            payment = moved(payment, move, amount, number)
         except (IllegalMove, BadAmount):
             assert payment is before
-        assert 0 <= payment.refunded_minor <= payment.captured_minor <= payment.order.amount_minor
-        assert (payment.captured_minor > 0) == (payment.state in {State.CAPTURED, State.REFUNDED})
-        assert (payment.state is State.REFUNDED) == (0 < payment.captured_minor == payment.refunded_minor)
+        given_back = payment.refunded_minor + payment.charged_back_minor
+        assert 0 <= given_back <= payment.captured_minor <= payment.order.amount_minor
+        assert (payment.captured_minor > 0) == (payment.state not in {State.PENDING, State.FAILED, State.AUTHORISED})
+        assert (0 < payment.captured_minor == given_back) == (
+            payment.state in {State.REFUNDED, State.LOST}
+            or (payment.state is State.DISPUTED and not payment.left_minor)
+        )
+        undecided = [one for one in payment.disputes if one.ruling is Ruling.OPEN]
+        assert len(undecided) == (payment.state is State.DISPUTED)
     steps = [step.state.value for step in payment.history]
     assert steps[0] == "pending"
     assert steps[-1] == payment.state
     assert set(pairwise(steps)) <= LEGAL
-    assert steps.count("captured") <= 1 + len(payment.refunds)
+    parts = sum(step.cause == "test" and step.state is State.CAPTURED for step in payment.history)
+    assert steps.count("captured") <= parts + len(payment.refunds) + len(payment.disputes)
+
+
+def test_what_a_bank_settles_is_what_the_payment_is_about():
+    payment = payments.settle(new(), 1500, "USD", at=AT, cause="x")
+    assert (payment.currency, payment.captured_minor, payment.left_minor) == ("USD", 1500, 1500)
+    with pytest.raises(BadAmount, match="has 0 not captured yet"):
+        payments.pay_more(payment, 1, at=AT, cause="x")
+    with pytest.raises(BadAmount):
+        payments.pay_more(payments.settle(new(), 500, "USD", at=AT, cause="x"), 1, at=AT, cause="x")
+    with pytest.raises(BadAmount, match="at least 1, not 0"):
+        payments.settle(new(), 0, "USD", at=AT, cause="x")
+    with pytest.raises(IllegalMove):
+        payments.settle(payment, 1, "USD", at=AT, cause="x")
+
+
+def test_a_dispute_takes_the_money_at_once_and_gives_it_back_only_when_won():
+    payment = payments.dispute(payments.pay(new(), 1000, at=AT, cause="x"), 700, dispute_id="dp_1", at=AT)
+    assert (payment.state, payment.charged_back_minor, payment.left_minor) == (State.DISPUTED, 700, 300)
+    with pytest.raises(IllegalMove, match="disputed, which does not allow: refund a part"):
+        payments.refund(payment, 1, refund_id="re_1", at=AT)
+    won = payments.win(payment, at=AT)
+    assert (won.state, won.left_minor) == (State.CAPTURED, 1000)
+    lost = payments.lose(payment, at=AT)
+    assert (lost.state, lost.left_minor) == (State.CAPTURED, 300)
+    assert payments.refund(lost, 300, refund_id="re_1", at=AT).state is State.REFUNDED
+    again = payments.lose(payments.dispute(won, 1000, dispute_id="dp_2", at=AT), at=AT)
+    assert (again.state, again.left_minor) == (State.LOST, 0)
+    with pytest.raises(IllegalMove, match="It allows: nothing any more"):
+        payments.win(again, at=AT)
 
 
 @given(st.lists(st.integers(1, 400), max_size=8))
@@ -96,7 +155,7 @@ def test_a_partial_refund_keeps_the_payment_captured_and_the_rest_ends_it():
 
 
 def test_a_refusal_says_what_would_be_legal():
-    with pytest.raises(IllegalMove, match=r"pay_1 is captured.* It allows: refund a part, refund the rest"):
+    with pytest.raises(IllegalMove, match=r"pay_1 is captured.* It allows: pay more, refund a part"):
         payments.decline(payments.pay(new(), 1000, at=AT, cause="x"), at=AT, cause="y")
     with pytest.raises(BadAmount, match="capture between 1 and 1000, not 1001"):
         payments.pay(new(), 1001, at=AT, cause="x")

@@ -37,6 +37,36 @@ def test_a_callback_that_nobody_acknowledges_is_tried_for_seventy_five_hours_and
     assert here.provider.deliveries.unsettled().reason is None
 
 
+def test_the_whole_schedule_is_played_out_over_real_sockets():
+    """Each attempt is due when the dialect says, and really arrives; nobody waits for the time in between."""
+
+    async def story():
+        async with world(500) as here:
+            await here.create()
+            moved = await here.provider.play_out(timedelta(days=30))
+            assert moved == timedelta(hours=75, minutes=35, seconds=5)
+            assert len(here.receiver.arrivals) == 10
+            stamps = [int(arrival.headers["webhook-timestamp"]) for arrival in here.receiver.arrivals]
+            assert stamps == sorted(set(stamps)), "signed afresh, in real time"
+            assert {json.loads(arrival.body)["timestamp"] for arrival in here.receiver.arrivals} == {
+                "2026-01-01T00:00:00Z"
+            }
+            assert [entry["attempts"] for entry in here.journal("gave-up")] == [10]
+
+    run(story())
+
+
+def test_playing_out_stops_where_it_is_told():
+    async def story():
+        async with world(500) as here:
+            await here.create()
+            assert await here.provider.play_out(timedelta(seconds=304)) == timedelta(seconds=5)
+            assert len(here.receiver.arrivals) == 2
+            assert here.provider.unsettled().reason == "1 callback due in 300 s"
+
+    run(story())
+
+
 @pytest.mark.parametrize("status", [200, 202, 204, 299])
 def test_any_2xx_ends_it(status):
     async def story():
@@ -164,7 +194,10 @@ def test_the_journal_speaks_the_words_that_readers_know():
     journal = run(story())
     assert [entry["seq"] for entry in journal] == list(range(1, len(journal) + 1))
     assert [entry["at"] for entry in journal] == sorted(entry["at"] for entry in journal)
-    told = [(entry["kind"], entry.get("state") or entry.get("event") or entry.get("because")) for entry in journal]
+    told = [
+        (entry["kind"], entry.get("state") or entry.get("news") or entry.get("event") or entry.get("because"))
+        for entry in journal
+    ]
     assert told == [
         ("payment", "pending"),
         ("payment", "captured"),
@@ -173,6 +206,7 @@ def test_the_journal_speaks_the_words_that_readers_know():
         ("delivery", "payment.captured"),
         ("answer", "204"),
         ("payment", "refunded"),
+        ("reversal", "refunded"),
         ("delivery", "payment.refunded"),
         ("answer", "204"),
     ]
@@ -184,12 +218,24 @@ def test_the_journal_speaks_the_words_that_readers_know():
         "amount_minor",
         "captured_minor",
         "refunded_minor",
+        "charged_back_minor",
         "currency",
+        "ordered_currency",
         "account",
         "merchant",
         "method",
         "key",
         "cause",
+    }
+    assert words["reversal"] == {
+        "reversal",
+        "payment",
+        "reference",
+        "news",
+        "amount_minor",
+        "currency",
+        "account",
+        "key",
     }
     assert words["delivery"] == {
         "delivery",
@@ -201,10 +247,12 @@ def test_the_journal_speaks_the_words_that_readers_know():
         "mood",
         "hostile",
         "forgery",
+        "ignorable",
         "amount_minor",
         "currency",
         "account",
         "reference",
+        "reversal",
         "signature",
     }
     assert words["answer"] == {

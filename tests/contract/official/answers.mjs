@@ -1,0 +1,72 @@
+// The same as answers.py, for packages that run on Node. Its argument is the folder that holds node_modules.
+import { createRequire } from "node:module";
+import net from "node:net";
+import { createInterface } from "node:readline";
+
+const require = createRequire(`${process.argv[2]}/package.json`);
+net.Socket.prototype.connect = () => {
+  throw new Error("a contract test must not reach anything");
+};
+
+const header = (asked, name) => asked.headers.find(([key]) => key.toLowerCase() === name)?.[1];
+const body = (asked) => Buffer.from(asked.body, "base64");
+const form = (asked) => Object.fromEntries(new URLSearchParams(body(asked).toString()));
+const pem = (key) => `-----BEGIN PUBLIC KEY-----\n${key}\n-----END PUBLIC KEY-----`;
+
+const verifiers = {
+  stripe(asked) {
+    const Stripe = require("stripe");
+    return [true, Stripe.webhooks.constructEvent(body(asked), header(asked, "stripe-signature"), asked.key)];
+  },
+  async github(asked) {
+    const { verify } = await import(`${process.argv[2]}/node_modules/@octokit/webhooks-methods/dist-node/index.js`);
+    return [await verify(asked.key, body(asked).toString(), header(asked, asked.header ?? "x-hub-signature-256")), null];
+  },
+  alipay(asked) {
+    const { AlipaySdk } = require("alipay-sdk");
+    const sdk = new AlipaySdk({
+      appId: "2021",
+      privateKey: asked.own_key,
+      keyType: "PKCS8",
+      alipayPublicKey: asked.key,
+      signType: "RSA2",
+    });
+    const data = form(asked);
+    return [sdk.checkNotifySignV2(data), data];
+  },
+  async paddle(asked) {
+    const { Paddle } = require("@paddle/paddle-node-sdk");
+    const { webhooks } = new Paddle("no key is needed to verify");
+    return [await webhooks.isSignatureValid(body(asked).toString(), asked.key, header(asked, "paddle-signature")), null];
+  },
+  wechat_pay(asked) {
+    const { Rsa, Aes, Formatter } = require("wechatpay-axios-plugin");
+    const [, key, contentKey] = asked.key.split(":");
+    const said = (name) => header(asked, `wechatpay-${name}`) ?? "";
+    const text = Formatter.response(said("timestamp"), said("nonce"), body(asked).toString());
+    if (!Rsa.verify(text, said("signature"), Rsa.fromSpki(key))) return [false, null];
+    const { resource } = JSON.parse(body(asked));
+    const plain = Aes.AesGcm.decrypt(resource.ciphertext, contentKey, resource.nonce, resource.associated_data);
+    return [true, JSON.parse(plain)];
+  },
+  wechat_pay_decrypts(asked) {
+    const Pay = require("wechatpay-node-v3");
+    const { resource } = JSON.parse(body(asked));
+    const contentKey = asked.key.split(":")[2];
+    const decipher = Pay.prototype.decipher_gcm;
+    const found = decipher.call({ key: contentKey }, resource.ciphertext, resource.associated_data, resource.nonce, contentKey);
+    return [true, found];
+  },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const asked = JSON.parse(line);
+  let answer;
+  try {
+    const [accepted, found] = await verifiers[asked.verifier](asked);
+    answer = { accepted: accepted === true, raised: null, message: "", found: found ?? null };
+  } catch (error) {
+    answer = { accepted: false, raised: error.constructor.name, message: String(error.message), found: null };
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}

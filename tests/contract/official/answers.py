@@ -1,0 +1,193 @@
+"""Runs where one set of official packages is installed, and says what they make of a callback.
+
+One question a line on standard input, one answer a line on standard output. Nothing but loopback can be reached.
+"""
+
+import base64
+import json
+import logging
+import socket
+import sys
+from types import SimpleNamespace
+from urllib.parse import parse_qsl
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def connect_to_loopback_only():
+    connect, resolve = socket.socket.connect, socket.getaddrinfo
+
+    def guarded_connect(self, address):
+        if isinstance(address, tuple) and address[0] not in LOOPBACK:
+            raise OSError(f"a contract test must not reach {address[0]}")
+        return connect(self, address)
+
+    def guarded_resolve(host, *rest, **more):
+        if host not in LOOPBACK:
+            raise OSError(f"a contract test must not look up {host}")
+        return resolve(host, *rest, **more)
+
+    socket.socket.connect, socket.getaddrinfo = guarded_connect, guarded_resolve
+
+
+def header(asked, name):
+    return next((value for key, value in asked["headers"] if key.lower() == name), None)
+
+
+def body(asked):
+    return base64.b64decode(asked["body"])
+
+
+def pem(kind, key):
+    return f"-----BEGIN {kind} KEY-----\n{key}\n-----END {kind} KEY-----"
+
+
+def stripe(asked):
+    from stripe import Webhook
+
+    event = Webhook.construct_event(body(asked), header(asked, "stripe-signature"), asked["key"])
+    return True, json.loads(str(event))
+
+
+def stripe_header_only(asked):
+    from stripe import WebhookSignature
+
+    return WebhookSignature.verify_header(body(asked).decode(), header(asked, "stripe-signature"), asked["key"]), None
+
+
+def stripe_signs(asked):
+    from stripe import WebhookSignature
+
+    payload = f"{asked['timestamp']}.{body(asked).decode()}"
+    return True, WebhookSignature._compute_signature(payload, asked["key"])
+
+
+def standard_webhooks(asked):
+    from standardwebhooks import Webhook
+
+    return True, Webhook(asked["key"]).verify(body(asked), dict(asked["headers"]))
+
+
+def adyen(asked):
+    from Adyen.util import is_valid_hmac_notification
+
+    return bool(is_valid_hmac_notification(json.loads(body(asked)), asked["key"])), None
+
+
+def square(asked):
+    from square.utils.webhooks_helper import verify_signature
+
+    accepted = verify_signature(
+        request_body=body(asked).decode(),
+        signature_header=header(asked, "x-square-hmacsha256-signature"),
+        signature_key=asked["key"],
+        notification_url=asked["url"],
+    )
+    return accepted, None
+
+
+def paddle(asked):
+    from paddle_billing.Notifications import Secret, Verifier
+
+    signature = header(asked, "paddle-signature")
+    headers = {} if signature is None else {"Paddle-Signature": signature}
+    return Verifier().verify(SimpleNamespace(body=body(asked), headers=headers), Secret(asked["key"])), None
+
+
+def github(asked):
+    from gidgethub.sansio import validate_event
+
+    validate_event(
+        body(asked), signature=header(asked, asked.get("header", "x-hub-signature-256")), secret=asked["key"]
+    )
+    return True, None
+
+
+def wechat_pay(asked):
+    from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    from wechatpayv3 import WeChatPay, WeChatPayType
+
+    name, public_key, content_key = asked["key"].split(":")
+    own = generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    pay = WeChatPay(
+        wechatpay_type=WeChatPayType.NATIVE,
+        mchid=asked["merchant"],
+        private_key=own,
+        cert_serial_no="0",
+        apiv3_key=content_key,
+        appid="wx",
+        notify_url="http://127.0.0.1/",
+        public_key=public_key,
+        public_key_id=name,
+    )
+    titled = {"-".join(part.capitalize() for part in key.split("-")): value for key, value in asked["headers"]}
+    found = pay.callback(titled, body(asked))
+    return found is not None, found
+
+
+def alipay(asked):
+    from alipay import AliPay
+
+    pay = AliPay(
+        appid="2021",
+        app_notify_url=None,
+        app_private_key_string=pem("PRIVATE", asked["own_key"]),
+        alipay_public_key_string=pem("PUBLIC", asked["key"]),
+        sign_type="RSA2",
+    )
+    data = dict(parse_qsl(body(asked).decode(), keep_blank_values=True))
+    found = dict(data)
+    return pay.verify(data, data.pop("sign")), found
+
+
+def acs3_signs(asked):
+    from alibabacloud_tea_openapi.utils import Utils
+
+    request = SimpleNamespace(**asked["request"])
+    return True, Utils.get_authorization(request, "ACS3-HMAC-SHA256", asked["payload"], asked["id"], asked["secret"])
+
+
+def acs3_calls(asked):
+    from alibabacloud_tea_openapi import models
+    from alibabacloud_tea_openapi.client import Client
+    from darabonba.runtime import RuntimeOptions
+
+    config = models.Config(
+        access_key_id=asked["id"], access_key_secret=asked["secret"], endpoint=asked["endpoint"], protocol="http"
+    )
+    params = models.Params(
+        action=asked["action"],
+        version="2026-01-01",
+        protocol="HTTP",
+        pathname=asked["path"],
+        method=asked["method"],
+        auth_type="AK",
+        style="ROA",
+        req_body_type="json",
+        body_type="json",
+    )
+    request = models.OpenApiRequest(query=asked.get("query"), body=asked.get("json"), headers=asked.get("extra"))
+    runtime = RuntimeOptions(autoretry=False, max_attempts=1)
+    return True, Client(config).call_api(params, request, runtime)["body"]
+
+
+def answer(asked):
+    try:
+        accepted, found = globals()[asked["verifier"]](asked)
+    except Exception as error:  # whatever a verifier throws is its verdict
+        return {"accepted": False, "raised": type(error).__name__, "message": str(error), "found": None}
+    return {"accepted": bool(accepted), "raised": None, "message": "", "found": found}
+
+
+def main():
+    answers, sys.stdout = sys.stdout, sys.stderr
+    logging.disable()
+    connect_to_loopback_only()
+    for line in sys.stdin:
+        answers.write(json.dumps(answer(json.loads(line))) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
