@@ -7,11 +7,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, and a body to be sent as JSON."""
+    """A status, and a body to be sent as JSON, or the very words of `text`."""
 
     status: int
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    text: str | None = None
 
 
 class Problem(Exception):

@@ -37,7 +37,7 @@ def build(settings: Settings, parts: Parts | None = None, world: World | None = 
     return Starlette(
         routes=[
             Route("/healthz", healthz),
-            Route("/callbacks/standard-webhooks", callback, methods=["POST"]),
+            Route(f"/callbacks/{settings.callback_dialect}", callback, methods=["POST"]),
             Mount("/", app=api),
         ],
         middleware=[Middleware(Correlation)],

@@ -1,6 +1,6 @@
 """Callback intake: believe, read, and in one database transaction claim the effect and apply it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
@@ -10,15 +10,16 @@ import structlog
 from reference_impl import discrepancies, topups
 from reference_impl.answers import Answer, Refused, problem, unavailable
 from reference_impl.database import DATABASE_ERRORS, Connection, Database
+from reference_impl.dialects import Headers
 from reference_impl.discrepancies import Disagreement
-from reference_impl.events import Event, parse
-from reference_impl.ledger import Ledger
+from reference_impl.events import Event
+from reference_impl.ledger import Kind, Ledger, Posting
 from reference_impl.logs import correlate
 from reference_impl.money import Money
 from reference_impl.outbox import Outbox
 from reference_impl.states import States
 from reference_impl.topups import TopUp
-from reference_impl.verifier import Headers, Verifier, delivery_id
+from reference_impl.verifier import Verifier
 
 log = structlog.get_logger()
 
@@ -27,10 +28,20 @@ class Outcome(StrEnum):
     """What an event did."""
 
     CREDITED = "credited"
+    REVERSED = "reversed"
+    RESTORED = "restored"
     FAILED = "failed"
     UNCHANGED = "unchanged"
     DUPLICATE = "duplicate"
-    DISPUTED = "disputed"
+    SET_ASIDE = "set aside"
+
+
+_OUTCOMES: Mapping[str, Outcome] = {
+    "captured": Outcome.CREDITED,
+    "refunded": Outcome.REVERSED,
+    "disputed": Outcome.REVERSED,
+    "won": Outcome.RESTORED,
+}
 
 
 class Mismatch(NamedTuple):
@@ -46,6 +57,14 @@ class CallbackIntake:
 
     COMPARED: ClassVar[tuple[str, ...]] = ("environment", "merchant", "account", "currency", "amount_minor")
     """What must be as it was stored before anything is credited. The amount last: see `refuse_stranger`."""
+    CREDITING: ClassVar[tuple[str, ...]] = ("captured",)
+    """What brings money. An authorisation is a promise that may be broken; a settlement is a capture that was told already."""
+    REVERSALS: ClassVar[Mapping[str, Kind]] = {
+        "refunded": "refund",
+        "disputed": "chargeback",
+        "won": "chargeback-won",
+    }
+    """What moves money after a credit. A dispute does when it is opened; when it is lost, nothing moves any more."""
 
     def __init__(
         self,
@@ -67,18 +86,22 @@ class CallbackIntake:
         """Answer one delivery. Success only after the commit: the provider may forget what we acknowledge."""
         try:
             self.verifier.verify(headers, body, self.now())
-            event = parse(body, delivery_id(headers))
+            event = self.verifier.read(headers, body)
             outcome = await self.receive(event) if event else Outcome.UNCHANGED
         except Refused as refusal:
             self.verifier.on_refusal(headers, body, refusal.reason)
             return Answer(refusal.status, problem("refused", refusal.reason))
         except DATABASE_ERRORS as error:
             return self.on_database_error(error)
-        return self.answer_duplicate() if outcome is Outcome.DUPLICATE else Answer(204)
+        return self.answer_duplicate() if outcome is Outcome.DUPLICATE else self.acknowledge()
+
+    def acknowledge(self) -> Answer:
+        """What this provider takes for a yes, to the letter."""
+        return self.verifier.acknowledgement
 
     def answer_duplicate(self) -> Answer:
         """Success, as the first time: anything else would make the provider go on for days."""
-        return Answer(204)
+        return self.acknowledge()
 
     def on_database_error(self, error: Exception) -> Answer:
         """Not acknowledged. Also when only the answer to COMMIT was lost: the claim will tell when it comes again."""
@@ -91,17 +114,26 @@ class CallbackIntake:
             outcome = await self.apply(event)
         except Disagreement as disagreement:
             log.warning("discrepancy", payment=event.payment, kind=disagreement.kind)
-            outcome = await self.dispute(event, disagreement)
+            outcome = await self.set_aside(event, disagreement)
         log.info("event", event_kind=event.kind, payment=event.payment, source=event.source, outcome=outcome)
         return outcome
 
     async def apply(self, event: Event) -> Outcome:
-        """Claim, effect and record in one transaction. The claim comes first: whoever comes second waits there."""
+        """Claim, effect and record in one transaction. The claims come first: whoever comes second waits there.
+
+        They are taken in one order by everybody, and all of them before the top-up is locked: nobody waits in a circle.
+        """
+        outcome = Outcome.DUPLICATE
         async with self.database.transaction() as connection:
-            first = await self.claim(connection, event)
-            outcome = await self.take_effect(connection, event) if first else Outcome.DUPLICATE
+            new = [step for step in self.steps_of(event) if await self.claim(connection, step)]
+            for step in new:
+                outcome = await self.take_effect(connection, step)
             await self.remember(connection, event, outcome)
         return outcome
+
+    def steps_of(self, event: Event) -> tuple[Event, ...]:
+        """All that *event* says has happened. A refund that is heard of before its capture is a capture, then a refund."""
+        return event.steps
 
     async def claim(self, connection: Connection, event: Event) -> bool:
         """True for the first time that this effect of this payment is seen, under whatever delivery id."""
@@ -122,12 +154,12 @@ class CallbackIntake:
         if top_up is None:
             raise Disagreement("unknown reference", "a top-up of this service", event.reference)
         correlate(top_up.correlation)
-        if event.kind == "captured":
+        if event.kind in self.CREDITING:
             await self.credit(connection, event, top_up)
-        elif event.kind == "failed":
-            self.refuse_stranger(event, top_up)
         else:
-            raise Disagreement(event.kind, "no money going back", f"{event.amount_minor} {event.effect}", top_up.top_up)
+            self.refuse_stranger(event, top_up)
+        if event.kind in self.REVERSALS:
+            await self.reverse(connection, event, top_up)
         return await self.advance(connection, event, top_up)
 
     async def find_top_up(self, connection: Connection, event: Event) -> TopUp | None:
@@ -136,8 +168,8 @@ class CallbackIntake:
 
     async def credit(self, connection: Connection, event: Event, top_up: TopUp) -> None:
         """Money was taken: post it. Whatever the state says: the claim decides about money."""
-        amount = self.amount_of(event, top_up)
-        await self.ledger.credit(connection, top_up.account, event.payment, amount, top_up, self.now())
+        posting = Posting(kind="credit", payment=event.payment, amount=self.amount_of(event, top_up))
+        await self.ledger.post(connection, top_up, posting, self.now())
         if top_up.payment is None:
             await topups.name_payment(connection, top_up.top_up, event.payment)
         elif top_up.payment != event.payment:
@@ -151,8 +183,21 @@ class CallbackIntake:
             raise Disagreement(found.field, found.expected, found.found, top_up.top_up)
         return event.money
 
+    async def reverse(self, connection: Connection, event: Event, top_up: TopUp) -> None:
+        """Money went back, or came back again: a posting of its own, beside the credit, which stays as it was written.
+
+        Below zero, if need be: `migrations/0003_reversals.sql` says why. Here too the claim decides, and nothing else.
+        """
+        kind, amount = self.REVERSALS[event.kind], self.reversed_by(event, top_up)
+        posting = Posting(kind=kind, payment=event.payment, amount=amount, reversal=event.reversal)
+        await self.ledger.post(connection, top_up, posting, self.now())
+
+    def reversed_by(self, event: Event, top_up: TopUp) -> Money:
+        """How much goes back: what this refund or this dispute is about, however much was before it."""
+        return event.money
+
     def refuse_stranger(self, event: Event, top_up: TopUp) -> None:
-        """A failure moves no money, so its amount does not matter; whose payment it was does."""
+        """Whose payment it was must be as it was stored. A failure moves no money, and a refund may be of a part."""
         found = self.mismatch(event, top_up)
         if found and found.field != "amount_minor":
             raise Disagreement(found.field, found.expected, found.found, top_up.top_up)
@@ -167,21 +212,28 @@ class CallbackIntake:
 
     async def advance(self, connection: Connection, event: Event, top_up: TopUp) -> Outcome:
         """Move the state, and have the customer told if it moved. The states decide whether it does."""
-        state = await self.states.move(connection, top_up, event.kind, event.cause, event.source, self.now())
+        news = await self.news_of(connection, event, top_up)
+        state = await self.states.move(connection, top_up, news, event.cause, event.source, self.now())
         if state is not None:
             await self.outbox.write(connection, top_up, state, self.now())
-        if event.kind == "captured":
-            return Outcome.CREDITED
-        return Outcome.UNCHANGED if state is None else Outcome.FAILED
+        if event.kind == "failed":
+            return Outcome.UNCHANGED if state is None else Outcome.FAILED
+        return _OUTCOMES.get(event.kind, Outcome.UNCHANGED)
 
-    async def dispute(self, event: Event, disagreement: Disagreement) -> Outcome:
+    async def news_of(self, connection: Connection, event: Event, top_up: TopUp) -> str:
+        """What *event* is to the states. Once something was credited, only what the ledger has left of it counts."""
+        if event.kind == "failed" or top_up.state not in States.ONCE_CREDITED:
+            return event.kind
+        return (await self.ledger.standing(connection, top_up)).word
+
+    async def set_aside(self, event: Event, disagreement: Disagreement) -> Outcome:
         """Write the disagreement down. The claim was undone with the rest: the payment's true report may yet come."""
         async with self.database.transaction() as connection:
             top_up = await self.find_top_up(connection, event)
             account = top_up.account if top_up else event.account
             await discrepancies.record(connection, disagreement, event.payment, account, self.now())
-            await self.remember(connection, event, Outcome.DISPUTED)
-        return Outcome.DISPUTED
+            await self.remember(connection, event, Outcome.SET_ASIDE)
+        return Outcome.SET_ASIDE
 
     async def remember(self, connection: Connection, event: Event, outcome: Outcome) -> None:
         """Keep the delivery's id for ever. `Refused`, and all undone, if it was seen with other bytes before."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from reference_impl.answers import Refused
@@ -13,16 +13,32 @@ from reference_impl.money import Money
 BODY_BYTES_MAX = 64 * 1024
 _DEPTH_MAX = 16
 _DIGITS_MAX = 18
-_AMOUNT_MAX = 10**15
-_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}", re.ASCII)
+AMOUNT_MAX = 10**15
+ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}", re.ASCII)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
-KINDS = {"payment.captured": "captured", "payment.failed": "failed", "payment.refunded": "refunded"}
+KINDS = {
+    "payment.authorised": "authorised",
+    "payment.captured": "captured",
+    "payment.settled": "settled",
+    "payment.failed": "failed",
+    "payment.refunded": "refunded",
+    "dispute.opened": "disputed",
+    "dispute.won": "won",
+    "dispute.lost": "lost",
+}
+# Events of which a payment can have several: the field that tells one from the other.
+_REVERSALS = {"refunded": "refund", "disputed": "dispute", "won": "dispute", "lost": "dispute"}
+_EFFECTS = {"refunded": "refund", "disputed": "chargeback", "won": "chargeback-won", "lost": "chargeback-lost"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing the provider reports, whether it told us (a callback) or was asked (a query)."""
+    """One thing the provider reports, whether it told us (a callback) or was asked (a query).
+
+    `amount_minor` is what it is about: of a refund or a dispute, its own amount. `reversal` is its id, and `refunded_minor`
+    the sum of all refunds so far: good for comparing, never for posting.
+    """
 
     kind: str
     payment: str
@@ -32,7 +48,9 @@ class Event:
     account: str
     merchant: str
     environment: str
-    refund: str | None = None
+    captured_minor: int = 0
+    refunded_minor: int = 0
+    reversal: str | None = None
     cause: str = "query"
     delivery: str | None = None
     digest: str = ""
@@ -43,8 +61,20 @@ class Event:
 
     @property
     def effect(self) -> str:
-        """What it would do, once. Each refund of a payment is an effect of its own."""
-        return f"{self.kind}:{self.refund}" if self.refund else self.kind
+        """What it would do, once. Each refund and each dispute of a payment is an effect of its own."""
+        return f"{_EFFECTS[self.kind]}:{self.reversal}" if self.reversal else self.kind
+
+    @property
+    def steps(self) -> tuple["Event", ...]:
+        """This event after all that must have happened before it, whether that was reported or not.
+
+        Nothing is refunded or disputed that was not captured, and no dispute is decided that was not opened.
+        """
+        if self.reversal is None:
+            return (self,)
+        taken = replace(self, kind="captured", amount_minor=self.captured_minor, reversal=None)
+        opened = (replace(self, kind="disputed"),) if self.kind in ("won", "lost") else ()
+        return (taken, *opened, self)
 
     @property
     def source(self) -> str:
@@ -57,30 +87,34 @@ def parse(body: bytes, delivery: str) -> Event | None:
 
     Raises `Refused` with 400 for anything that could be read in two ways, or that is too big to be meant.
     """
-    document = _read(body)
+    document = read_json(body)
     kind = document.get("type")
     data = document.get("data")
     if not isinstance(kind, str) or not isinstance(data, dict):
-        raise _malformed("type and data are required")
+        raise malformed("type and data are required")
     if kind not in KINDS:
         return None
+    reversal = _REVERSALS.get(KINDS[kind])
     return Event(
         kind=KINDS[kind],
-        payment=_id(data, "payment"),
-        reference=_id(data, "reference"),
-        amount_minor=_amount(data),
-        currency=_id(data, "currency"),
-        account=_id(data, "account"),
-        merchant=_id(data, "merchant"),
-        environment=_id(data, "environment"),
-        refund=_id(data, "refund") if "refund" in data else None,
+        payment=text_at(data, "payment"),
+        reference=text_at(data, "reference"),
+        amount_minor=amount_at(data, "amount_minor", at_least=1 if reversal else 0),
+        currency=text_at(data, "currency"),
+        account=text_at(data, "account"),
+        merchant=text_at(data, "merchant"),
+        environment=text_at(data, "environment"),
+        captured_minor=amount_at(data, "captured_minor", at_least=1) if reversal else 0,
+        refunded_minor=amount_at(data, "refunded_minor") if reversal else 0,
+        reversal=text_at(data, reversal) if reversal else None,
         cause="callback",
         delivery=delivery,
         digest=hashlib.sha256(body).hexdigest(),
     )
 
 
-def _read(body: bytes) -> dict[str, Any]:
+def read_json(body: bytes) -> dict[str, Any]:
+    """The object in *body*; `Refused` for what another parser could read in another way."""
     if len(body) > BODY_BYTES_MAX:
         raise Refused("the body is too large", 413)
     try:
@@ -94,9 +128,9 @@ def _read(body: bytes) -> dict[str, Any]:
             parse_float=_fraction,
         )
     except (ValueError, RecursionError):
-        raise _malformed("the body is not JSON in UTF-8") from None
+        raise malformed("the body is not JSON in UTF-8") from None
     if not isinstance(document, dict):
-        raise _malformed("the body is not an object")
+        raise malformed("the body is not an object")
     return document
 
 
@@ -105,43 +139,46 @@ def _refuse_depth(text: str) -> None:
     for character in _STRING.sub("", text):
         depth += (character in "[{") - (character in "]}")
         if depth > _DEPTH_MAX:
-            raise _malformed("the body is nested too deep")
+            raise malformed("the body is nested too deep")
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _malformed("a key is there twice")
+        raise malformed("a key is there twice")
     return found
 
 
 def _no_constant(_name: str) -> NoReturn:
-    raise _malformed("NaN and Infinity are not JSON")
+    raise malformed("NaN and Infinity are not JSON")
 
 
 def _integer(digits: str) -> int:
     if len(digits) > _DIGITS_MAX:
-        raise _malformed("a number is too long")
+        raise malformed("a number is too long")
     return int(digits)
 
 
 def _fraction(_digits: str) -> NoReturn:
-    raise _malformed("a number is not an integer")
+    raise malformed("a number is not an integer")
 
 
-def _id(data: Mapping[str, Any], name: str) -> str:
+def text_at(data: Mapping[str, Any], name: str) -> str:
+    """An id, or something as short and plain as one."""
     value = data.get(name)
-    if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise _malformed(f"{name} is missing or malformed")
+    if not isinstance(value, str) or not ID.fullmatch(value):
+        raise malformed(f"{name} is missing or malformed")
     return value
 
 
-def _amount(data: Mapping[str, Any]) -> int:
-    value = data.get("amount_minor")
-    if type(value) is not int or not 0 <= value <= _AMOUNT_MAX:
-        raise _malformed("amount_minor is not a whole number of minor units")
+def amount_at(data: Mapping[str, Any], name: str, *, at_least: int = 0) -> int:
+    """A whole number of minor units."""
+    value = data.get(name)
+    if type(value) is not int or not at_least <= value <= AMOUNT_MAX:
+        raise malformed(f"{name} is not a whole number of minor units")
     return value
 
 
-def _malformed(reason: str) -> Refused:
+def malformed(reason: str) -> Refused:
+    """What is to be raised about a callback that is authentic and cannot be understood."""
     return Refused(reason, 400)

@@ -11,7 +11,7 @@ import structlog
 from reference_impl import topups
 from reference_impl.answers import Answer, problem
 from reference_impl.database import Connection, Database
-from reference_impl.keys import Conflict, Go, IdempotencyKeys, InProgress, Replay
+from reference_impl.keys import Go, IdempotencyKeys, answer_of
 from reference_impl.logs import current_correlation
 from reference_impl.money import Money
 from reference_impl.outbox import Outbox
@@ -73,18 +73,12 @@ class Initiation:
 
     async def start(self, customer: str, key: str, request: Request) -> Answer:
         """Answer one request, or one of its repetitions."""
-        match await self.keys.begin(customer, key, request.canonical):
-            case Replay(answer):
-                return answer
-            case Conflict():
-                return Answer(422, problem("key_reused", "This key stands for another request.", "Idempotency-Key"))
-            case InProgress(seconds):
-                wait = {"Retry-After": str(seconds)}
-                return Answer(409, problem("in_progress", "The first request is still running. Send it again."), wait)
-            case Go(top_up):
-                stored = await self.open(top_up, customer, request)
-                reply = await self.ask(stored)
-                return await self.conclude(stored, key, reply)
+        decision = await self.keys.begin(customer, key, request.canonical)
+        if not isinstance(decision, Go):
+            return answer_of(decision)
+        stored = await self.open(decision.id, customer, request)
+        reply = await self.ask(stored)
+        return await self.conclude(stored, key, reply)
 
     async def open(self, top_up: str, customer: str, request: Request) -> TopUp:
         """Store the intent, committed before anybody is asked for money: a callback may be faster than the answer."""

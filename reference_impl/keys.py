@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from reference_impl.answers import Answer
+from reference_impl.answers import Answer, problem
 from reference_impl.database import Connection, Database
 
 Row: TypeAlias = Mapping[str, Any]
@@ -16,9 +16,9 @@ Row: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """Do it, as this top-up: a new one, or the one that was left unanswered."""
+    """Do it, under this id: a new one, or that of what was left unanswered."""
 
-    top_up: str
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,18 @@ class InProgress:
 Decision: TypeAlias = Go | Replay | Conflict | InProgress
 
 
+def answer_of(decision: Replay | Conflict | InProgress) -> Answer:
+    """What somebody is told whose request is not to be done now."""
+    match decision:
+        case Replay(answer):
+            return answer
+        case Conflict():
+            return Answer(422, problem("key_reused", "This key stands for another request.", "Idempotency-Key"))
+        case InProgress(seconds):
+            wait = {"Retry-After": str(seconds)}
+            return Answer(409, problem("in_progress", "The first request is still running. Send it again."), wait)
+
+
 class IdempotencyKeys:
     """Remembers what was asked under each key, and what was answered."""
 
@@ -51,23 +63,26 @@ class IdempotencyKeys:
         self.lease = timedelta(seconds=lease_s)
         self.now = now
 
-    async def begin(self, customer: str, key: str, request: str) -> Decision:
-        """Decide, in one short transaction, what to do about a request. Of many at once, exactly one is told `Go`."""
+    async def begin(self, customer: str, key: str, request: str, prefix: str = "tu") -> Decision:
+        """Decide, in one short transaction, what to do about a request. Of many at once, exactly one is told `Go`.
+
+        *prefix* begins the id of what it is a request for: a top-up, or a refund.
+        """
         async with self.database.transaction() as connection:
-            top_up = await self.reserve(connection, customer, key, request)
-            if top_up is not None:
-                return Go(top_up)
+            reserved = await self.reserve(connection, customer, key, request, f"{prefix}_{uuid4().hex}")
+            if reserved is not None:
+                return Go(reserved)
             return await self.again(connection, customer, key, request)
 
-    async def reserve(self, connection: Connection, customer: str, key: str, request: str) -> str | None:
-        """Take a key that nobody has used, with the id of the top-up it will stand for; None if it was used."""
+    async def reserve(self, connection: Connection, customer: str, key: str, request: str, id: str) -> str | None:
+        """Take a key that nobody has used, with the *id* of what it will stand for; None if it was used."""
         reserved: str | None = await connection.fetchval(
             """INSERT INTO idempotency_keys (customer, key, request, top_up, leased_until) VALUES ($1, $2, $3, $4, $5)
                ON CONFLICT (customer, key) DO NOTHING RETURNING top_up""",
             self.scope(customer),
             key,
             request,
-            f"tu_{uuid4().hex}",
+            id,
             self.now() + self.lease,
         )
         return reserved
@@ -98,7 +113,7 @@ class IdempotencyKeys:
         return customer
 
     def same_request(self, row: Row, request: str) -> bool:
-        """Whether it is the same amount, currency, account and method as the first time."""
+        """Whether it is a request for the very same thing as the first time: amount, currency, account and all."""
         return bool(row["request"] == request)
 
     def remembered(self, row: Row) -> Answer | None:

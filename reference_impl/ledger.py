@@ -1,12 +1,18 @@
 """Double entry, append-only: the only source of truth about balances."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, TypeAlias
 from uuid import uuid4
 
 from reference_impl.database import Connection, Database
 from reference_impl.money import Money
 from reference_impl.topups import TopUp
+
+Kind: TypeAlias = Literal["credit", "refund", "chargeback", "chargeback-won"]
+SIGNS: Mapping[Kind, int] = {"credit": 1, "refund": -1, "chargeback": -1, "chargeback-won": 1}
+"""Which way the money of each kind of posting goes, seen from the customer's account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +26,36 @@ class Entry:
     currency: str
     payment: str
     kind: str
+    reversal: str | None
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posting:
+    """Money that moves between a customer's account and the provider's clearing account, and why.
+
+    `reversal` is the provider's id of the refund or the dispute, for every kind but a credit.
+    """
+
+    kind: Kind
+    payment: str
+    amount: Money
+    reversal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What was credited for one top-up, and what of it has not gone back."""
+
+    credited_minor: int
+    left_minor: int
+
+    @property
+    def word(self) -> str:
+        """The same, for the states."""
+        if self.left_minor >= self.credited_minor:
+            return "restored"
+        return "partly reversed" if self.left_minor > 0 else "reversed"
 
 
 class Ledger:
@@ -29,30 +64,43 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    async def credit(
-        self, connection: Connection, account: str, payment: str, amount: Money, top_up: TopUp, at: datetime
-    ) -> str:
-        """Post *amount* from the provider's clearing account to *account*; returns the posting's id.
+    async def post(self, connection: Connection, top_up: TopUp, posting: Posting, at: datetime) -> str:
+        """Move money between the provider's clearing account and the top-up's; returns the posting's id.
 
         Inside the caller's transaction: entries, balance, claim and state come to be together or not at all.
         """
-        posting = f"post_{uuid4().hex}"
+        id = f"post_{uuid4().hex}"
+        amount_minor = SIGNS[posting.kind] * posting.amount.amount_minor
         await connection.execute(
             """WITH posting AS (
-                   INSERT INTO postings (posting, top_up, payment, kind, at) VALUES ($1, $2, $3, 'credit', $4)
+                   INSERT INTO postings (posting, top_up, payment, kind, reversal, at) VALUES ($1, $2, $3, $4, $5, $6)
                )
                INSERT INTO entries (posting, account, amount_minor, currency)
-               VALUES ($1, $5, $6, $7), ($1, 'provider-clearing:' || $7, -$6::bigint, $7)""",
-            posting,
+               VALUES ($1, $7, $8, $9), ($1, 'provider-clearing:' || $9, -$8::bigint, $9)""",
+            id,
             top_up.top_up,
-            payment,
+            posting.payment,
+            posting.kind,
+            posting.reversal,
             at,
-            account,
-            amount.amount_minor,
-            amount.currency,
+            top_up.account,
+            amount_minor,
+            posting.amount.currency,
         )
-        await self.move_balance(connection, account, amount.amount_minor)
-        return posting
+        await self.move_balance(connection, top_up.account, amount_minor)
+        return id
+
+    async def standing(self, connection: Connection, top_up: TopUp) -> Standing:
+        """How much of a top-up's credit is left. Certain only while the top-up is locked."""
+        row = await connection.fetchrow(
+            """SELECT coalesce(sum(amount_minor) FILTER (WHERE kind = 'credit'), 0)::bigint AS credited,
+                      coalesce(sum(amount_minor), 0)::bigint AS left_over
+               FROM postings JOIN entries USING (posting) WHERE top_up = $1 AND account = $2""",
+            top_up.top_up,
+            top_up.account,
+        )
+        assert row is not None  # an aggregate always has one
+        return Standing(row["credited"], row["left_over"])
 
     async def move_balance(self, connection: Connection, account: str, amount_minor: int) -> None:
         """Add to the balance where it lies, in one statement: nothing is read that could be old when it is written."""
@@ -64,7 +112,8 @@ class Ledger:
         """All legs of every posting that touches *account*, oldest first."""
         async with self.database.connection() as connection:
             rows = await connection.fetch(
-                """SELECT 'ent_' || e.entry AS entry, posting, e.account, e.amount_minor, e.currency, payment, kind, at
+                """SELECT 'ent_' || e.entry AS entry, posting, e.account, e.amount_minor, e.currency, payment, kind,
+                          reversal, at
                    FROM postings JOIN entries e USING (posting)
                    WHERE posting IN (SELECT posting FROM entries WHERE account = $1)
                    ORDER BY e.entry""",

@@ -9,6 +9,7 @@ from reference_impl.ledger import Ledger
 from reference_impl.outbox import Outbox
 from reference_impl.provider import ProviderClient
 from reference_impl.reconciler import Reconciler
+from reference_impl.refunds import Refunds
 from reference_impl.states import States
 from reference_impl.verifier import Verifier
 
@@ -23,6 +24,7 @@ class Parts:
     states: type[States] = States
     ledger: type[Ledger] = Ledger
     provider: type[ProviderClient] = ProviderClient
+    refunds: type[Refunds] = Refunds
     reconciler: type[Reconciler] = Reconciler
     keys: type[IdempotencyKeys] = IdempotencyKeys
     outbox: type[Outbox] = Outbox

@@ -58,6 +58,26 @@ class Payment:
     account: str
     merchant: str
     environment: str
+    refunded_minor: int
+    refunds: tuple["MoneyBack", ...]
+    disputes: tuple["MoneyBack", ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoneyBack:
+    """A refund or a dispute as the provider tells it. `status` is open, won or lost for a dispute, empty for a refund."""
+
+    id: str
+    amount_minor: int
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Payments of which something went back, as they are now, and the number from which the list goes on."""
+
+    payments: tuple[Payment, ...]
+    following: int
 
 
 class Fate(StrEnum):
@@ -100,20 +120,23 @@ class ProviderClient:
 
         An answer that says no does not undo the doubt about an attempt before it: that one may have charged.
         """
-        doubts: list[OutcomeUnknown] = []
+        return await self._until_certain(_doubting(lambda number: self._create_once(top_up, number)))
 
-        async def attempt(number: int) -> Payment:
-            try:
-                return await self._create_once(top_up, number)
-            except NotReached:
-                raise
-            except OutcomeUnknown as doubt:
-                doubts.append(doubt)
-                raise
-            except (Declined, ProviderRefused) as no:
-                if doubts:
-                    raise doubts[-1] from no
-                raise
+    async def refund(self, payment: str, refund: str, amount_minor: int) -> MoneyBack:
+        """Have the provider give money back, or find that it has: however often this is called for one *refund*, once."""
+
+        async def once(attempt: int) -> MoneyBack:
+            key = {"Idempotency-Key": self.refund_key(refund, attempt)}
+            path, body = f"/v1/payments/{payment}/refunds", {"amount_minor": amount_minor}
+            return _money_back(await self._send(self.http.build_request("POST", path, json=body, headers=key)))
+
+        return await self._until_certain(_doubting(once))
+
+    async def reversals(self, after: int) -> Page:
+        """The payments of which something went back, from a number on: what callbacks should have told."""
+
+        async def attempt(_number: int) -> Page:
+            return _page(await self._send(self.http.build_request("GET", "/v1/reversals", params={"after": after})))
 
         return await self._until_certain(attempt)
 
@@ -129,6 +152,10 @@ class ProviderClient:
     def idempotency_key(self, top_up: TopUp, attempt: int) -> str:
         """Derived from the top-up alone: every attempt, also after a restart, is the same request to the provider."""
         return f"top-up-{top_up.top_up}"
+
+    def refund_key(self, refund: str, attempt: int) -> str:
+        """Derived from the refund alone, for the same reason."""
+        return f"refund-{refund}"
 
     def next_attempt(self, attempt: int) -> float | None:
         """How long to wait after the *attempt*-th failed, or None: enough. The one place that ends the retries."""
@@ -203,6 +230,26 @@ class ProviderClient:
                 raise ServerError(status) if status >= 500 else OutcomeUnknown(f"the provider answered {status}")
 
 
+def _doubting(once: Callable[[int], Awaitable[T]]) -> Callable[[int], Awaitable[T]]:
+    """Attempts of which a no does not undo the doubt about the one before it."""
+    doubts: list[OutcomeUnknown] = []
+
+    async def attempt(number: int) -> T:
+        try:
+            return await once(number)
+        except NotReached:
+            raise
+        except OutcomeUnknown as doubt:
+            doubts.append(doubt)
+            raise
+        except (Declined, ProviderRefused) as no:
+            if doubts:
+                raise doubts[-1] from no
+            raise
+
+    return attempt
+
+
 def _intent(top_up: TopUp) -> dict[str, Any]:
     return {
         "reference": top_up.top_up,
@@ -223,17 +270,36 @@ def _json(response: httpx.Response) -> object:
 
 
 def _payments(document: object) -> list[Payment]:
-    if not isinstance(document, dict) or not isinstance(document.get("payments"), list):
-        raise NoAnswer("the provider's answer is not a list of payments")
-    return [_payment(item) for item in document["payments"]]
+    return [_payment(item) for item in _list(document, "payments")]
+
+
+def _page(document: object) -> Page:
+    values = _read(document, {"next": int})
+    return Page(tuple(_payments(document)), values["next"])
 
 
 def _payment(document: object) -> Payment:
     """A payment, if *document* has all of its fields in their types: half an answer is none."""
+    plain = {field.name: field.type for field in fields(Payment) if field.type in (str, int)}
+    refunds = tuple(_money_back(item) for item in _list(document, "refunds"))
+    disputes = tuple(_money_back(item, {"status": str}) for item in _list(document, "disputes"))
+    return Payment(**_read(document, plain), refunds=refunds, disputes=disputes)
+
+
+def _money_back(document: object, more: Mapping[str, type] | None = None) -> MoneyBack:
+    return MoneyBack(**_read(document, {"id": str, "amount_minor": int} | dict(more or {})))
+
+
+def _list(document: object, name: str) -> list[object]:
+    values: list[object] = _read(document, {name: list})[name]
+    return values
+
+
+def _read(document: object, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """These fields, each in its type."""
     if not isinstance(document, dict):
-        raise NoAnswer("the provider's answer is not a payment")
-    values: dict[str, Any] = {field.name: document.get(field.name) for field in fields(Payment)}
-    for field in fields(Payment):
-        if type(values[field.name]) is not field.type:
-            raise NoAnswer(f"the provider's payment has no usable {field.name}")
-    return Payment(**values)
+        raise NoAnswer("the provider's answer is not an object where it should be")
+    for name, kind in wanted.items():
+        if type(document.get(name)) is not kind:
+            raise NoAnswer(f"the provider's answer has no usable {name}")
+    return {name: document[name] for name in wanted}

@@ -1,21 +1,22 @@
 """Reconciliation: ask the provider about every top-up that is not final, and apply what it says like a callback."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar
 
 import structlog
 
-from reference_impl import topups
+from reference_impl import refunds, topups
 from reference_impl.callbacks import CallbackIntake, Outcome
 from reference_impl.database import Connection, Database
 from reference_impl.events import Event
 from reference_impl.initiation import Initiation, reply_of
 from reference_impl.logs import correlate
 from reference_impl.provider import OutcomeUnknown, Payment, ProviderClient
-from reference_impl.states import State
+from reference_impl.refunds import Refunds
+from reference_impl.states import State, States
 from reference_impl.topups import TopUp
 
 log = structlog.get_logger()
@@ -23,13 +24,17 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What one run found: of those asked about, how many are now credited, failed, and still open."""
+    """What one run found: of those asked about, how many are now credited, failed, and still open.
+
+    `reversals` counts what went back, or came back again, and was posted only now.
+    """
 
     asked: int
     credited: int
     failed: int
     open: int
     discrepancies: int
+    reversals: int
 
 
 class Reconciler:
@@ -38,18 +43,22 @@ class Reconciler:
     FAILED_STAYS_OPEN: ClassVar[timedelta] = timedelta(days=30)
     """A failed payment can still be captured, by another attempt of the customer's; after this long it is final."""
     AT_ONCE: ClassVar[int] = 4
+    PAGES_MAX: ClassVar[int] = 100
+    """Of the list of reversals, in one run; what is left comes in the next."""
 
     def __init__(
         self,
         database: Database,
         provider: ProviderClient,
         initiation: Initiation,
+        refunds: Refunds,
         callbacks: CallbackIntake,
         now: Callable[[], datetime],
     ) -> None:
         self.database = database
         self.provider = provider
         self.initiation = initiation
+        self.refunds = refunds
         self.callbacks = callbacks
         self.now = now
 
@@ -64,7 +73,8 @@ class Reconciler:
                 return await self.settle_safely(top_up)
 
         outcomes = await asyncio.gather(*(one(top_up) for top_up in due))
-        return await self.report(due, [outcome for several in outcomes for outcome in several])
+        found = [await self.finish_refunds(), await self.hear_reversals()]
+        return await self.report(due, [outcome for several in (*outcomes, *found) for outcome in several])
 
     async def due(self, connection: Connection) -> list[TopUp]:
         """Which top-ups to ask about: all that are not final, oldest first."""
@@ -88,8 +98,48 @@ class Reconciler:
         """Apply what the provider knows about one top-up, first completing the initiation if that was cut short."""
         if top_up.state in (State.CREATED, State.INITIATED):
             payments = await self.complete(top_up, payments)
-        events = [event for payment in payments if (event := event_of(payment)) is not None]
-        return [await self.callbacks.receive(event) for event in events]
+        return await self.receive(payments)
+
+    async def receive(self, payments: Iterable[Payment]) -> list[Outcome]:
+        """What callbacks about these payments would have done, as far as they did not."""
+        return [await self.callbacks.receive(event) for payment in payments for event in events_of(payment)]
+
+    async def finish_refunds(self) -> list[Outcome]:
+        """Ask again for refunds of which nobody knows what became, each under the key it was asked for with."""
+        async with self.database.connection() as connection:
+            unanswered = await refunds.unanswered(connection)
+        outcomes = [await self.refunds.finish(refund) for refund in unanswered]
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    async def hear_reversals(self) -> list[Outcome]:
+        """Read on in the provider's list of what went back, from where it was last read and applied to the end."""
+        outcomes: list[Outcome] = []
+        try:
+            for _ in range(self.PAGES_MAX):
+                position = await self.position()
+                page = await self.provider.reversals(position)
+                if page.following == position:
+                    break
+                outcomes += await self.receive(page.payments)
+                await self.read_to(page.following)
+        except OutcomeUnknown as doubt:
+            log.warning("reversals not reconciled", error=str(doubt))
+        return outcomes
+
+    async def position(self) -> int:
+        """How far the list was read."""
+        async with self.database.connection() as connection:
+            found: int | None = await connection.fetchval("SELECT position FROM reading WHERE list = 'reversals'")
+        return found or 0
+
+    async def read_to(self, position: int) -> None:
+        """Only forwards: another run may have been faster."""
+        async with self.database.connection() as connection:
+            await connection.execute(
+                """INSERT INTO reading (list, position) VALUES ('reversals', $1)
+                   ON CONFLICT (list) DO UPDATE SET position = greatest(reading.position, excluded.position)""",
+                position,
+            )
 
     async def complete(self, top_up: TopUp, payments: list[Payment]) -> list[Payment]:
         """Name the payment; if the provider knows of none, ask for it again under the key it was asked for with."""
@@ -106,29 +156,38 @@ class Reconciler:
                 [top_up.top_up for top_up in due],
             )
         counts = {row["state"]: row["count"] for row in rows}
-        credited, failed = counts.get(State.CREDITED, 0), counts.get(State.FAILED, 0)
+        credited, failed = sum(counts.get(state, 0) for state in States.ONCE_CREDITED), counts.get(State.FAILED, 0)
         report = Report(
             asked=len(due),
             credited=credited,
             failed=failed,
             open=len(due) - credited - failed,
-            discrepancies=outcomes.count(Outcome.DISPUTED),
+            discrepancies=outcomes.count(Outcome.SET_ASIDE),
+            reversals=outcomes.count(Outcome.REVERSED) + outcomes.count(Outcome.RESTORED),
         )
-        log.info("reconciled", asked=report.asked, credited=credited, failed=failed, discrepancies=report.discrepancies)
+        log.info("reconciled", **asdict(report))
         return report
 
 
-def event_of(payment: Payment) -> Event | None:
-    """What a callback would have reported of this payment; None while there is nothing to report."""
-    if payment.state not in ("captured", "failed", "refunded"):
-        return None
-    return Event(
-        kind=payment.state,
+def events_of(payment: Payment) -> Iterator[Event]:
+    """What callbacks would have reported of this payment so far; nothing while there is nothing to report."""
+    if payment.captured_minor == 0 and payment.state != "failed":
+        return
+    first = Event(
+        kind="captured" if payment.captured_minor else "failed",
         payment=payment.id,
         reference=payment.reference,
-        amount_minor=payment.captured_minor if payment.state != "failed" else payment.amount_minor,
+        amount_minor=payment.captured_minor or payment.amount_minor,
         currency=payment.currency,
         account=payment.account,
         merchant=payment.merchant,
         environment=payment.environment,
+        captured_minor=payment.captured_minor,
+        refunded_minor=payment.refunded_minor,
     )
+    yield first
+    for refund in payment.refunds:
+        yield replace(first, kind="refunded", amount_minor=refund.amount_minor, reversal=refund.id)
+    for dispute in payment.disputes:
+        kind = dispute.status if dispute.status in ("won", "lost") else "disputed"
+        yield replace(first, kind=kind, amount_minor=dispute.amount_minor, reversal=dispute.id)

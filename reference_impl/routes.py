@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from reference_impl import accounts, discrepancies, initiation, topups
+from reference_impl import accounts, discrepancies, initiation, refunds, topups
 from reference_impl.accounts import Account
 from reference_impl.answers import Answer, Problem, problem, unavailable
 from reference_impl.database import DATABASE_ERRORS
@@ -38,6 +38,13 @@ class TopUpBody(BaseModel):
     amount_minor: int = Field(gt=0, le=AMOUNT_MAX)
     currency: Currency
     method: Literal["card", "redirect", "bad-card"]
+
+
+class RefundBody(BaseModel):
+    """Give some of it back."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    amount_minor: int = Field(gt=0, le=AMOUNT_MAX)
 
 
 def service_of(request: Request) -> Service:
@@ -98,6 +105,21 @@ async def timeline(top_up_id: str, customer: Customer, service: ServiceOf) -> Re
     return respond(Answer(200, {"transitions": [shown(dict(row)) for row in rows]}))
 
 
+@router.post("/v1/top-ups/{top_up_id}/refunds")
+async def refund(top_up_id: str, body: RefundBody, key: Key, customer: Customer, service: ServiceOf) -> Response:
+    """For customer service, who acts for the customer."""
+    found = await owned_top_up(service, customer, top_up_id)
+    return respond(await service.refunds.start(key, found, body.amount_minor))
+
+
+@router.get("/v1/top-ups/{top_up_id}/refunds")
+async def refunds_of(top_up_id: str, customer: Customer, service: ServiceOf) -> Response:
+    await owned_top_up(service, customer, top_up_id)
+    async with service.database.connection() as connection:
+        found = await refunds.of_top_up(connection, top_up_id)
+    return respond(Answer(200, {"refunds": [refunds.view(each) for each in found]}))
+
+
 @router.get("/v1/accounts/{account_id}/balance")
 async def balance(account_id: str, customer: Customer, service: ServiceOf) -> Response:
     return respond(Answer(200, asdict(await owned(service, customer, account_id))))
@@ -156,6 +178,8 @@ def shown(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def respond(answer: Answer) -> Response:
     """An answer as HTTP."""
+    if answer.text is not None:
+        return PlainTextResponse(answer.text, status_code=answer.status, headers=dict(answer.headers))
     if answer.body is None:
         return Response(status_code=answer.status, headers=dict(answer.headers))
     return JSONResponse(dict(answer.body), status_code=answer.status, headers=dict(answer.headers))

@@ -1,6 +1,7 @@
 """The parts, wired. The one place that knows which part needs which."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from reference_impl.ledger import Ledger
 from reference_impl.outbox import Outbox
 from reference_impl.parts import Parts
 from reference_impl.reconciler import Reconciler
+from reference_impl.refunds import Refunds
 from reference_impl.settings import Settings
+from reference_impl.verifier import DIALECTS
 
 log = structlog.get_logger()
 
@@ -37,6 +40,7 @@ class Service:
 
     database: Database
     initiation: Initiation
+    refunds: Refunds
     callbacks: CallbackIntake
     ledger: Ledger
     reconciler: Reconciler
@@ -49,18 +53,21 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
     """A service with its connections and background loops; all of them end with the block."""
     async with AsyncExitStack() as stack:
         # First what can be wrong without anybody's help: a service without a secret must not get as far as a database.
-        verifier = parts.verifier(settings.callback_secret.get_secret_value())
+        verifier = parts.verifier(settings.callback_secret.get_secret_value(), DIALECTS[settings.callback_dialect])
         provider_http = await stack.enter_async_context(_provider_http(settings, world))
         notify_http = await stack.enter_async_context(
-            httpx.AsyncClient(timeout=settings.provider_timeout_s, trust_env=False)
+            httpx.AsyncClient(
+                timeout=settings.provider_timeout_s, trust_env=False, verify=_certificates(settings.notify_url)
+            )
         )
         database = await stack.enter_async_context(Database.at(settings.database_url))
         states, ledger = parts.states(), parts.ledger(database)
         outbox = parts.outbox(database, notify_http, settings.notify_url, world.now)
         provider = parts.provider(provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random)
+        keys = parts.keys(database, settings.key_lease_s, world.now)
         initiation = parts.initiation(
             database,
-            parts.keys(database, settings.key_lease_s, world.now),
+            keys,
             states,
             provider,
             outbox,
@@ -69,7 +76,8 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             environment=settings.environment,
         )
         callbacks = parts.callbacks(database, verifier, states, ledger, outbox, world.now)
-        reconciler = parts.reconciler(database, provider, initiation, callbacks, world.now)
+        refunds = parts.refunds(database, keys, ledger, provider, callbacks, world.now)
+        reconciler = parts.reconciler(database, provider, initiation, refunds, callbacks, world.now)
         async with (
             _repeating(settings.outbox_every_s, outbox.flush),
             _repeating(settings.reconcile_every_s, reconciler.run),
@@ -77,6 +85,7 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             yield Service(
                 database=database,
                 initiation=initiation,
+                refunds=refunds,
                 callbacks=callbacks,
                 ledger=ledger,
                 reconciler=reconciler,
@@ -93,7 +102,13 @@ def _provider_http(settings: Settings, world: World) -> httpx.AsyncClient:
         limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
         transport=world.transport,
         trust_env=False,
+        verify=_certificates(settings.provider_url),
     )
+
+
+def _certificates(url: str) -> ssl.SSLContext | bool:
+    """Whom to believe at *url*: what this machine believes; over plain HTTP nobody shows any, and loading them takes time."""
+    return ssl.create_default_context() if url.startswith("https:") else False
 
 
 @asynccontextmanager

@@ -1,7 +1,9 @@
 """Everything that differs between two deployments, read from the environment once, at start-up."""
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from reference_impl.verifier import DIALECTS
 
 
 class Settings(BaseSettings):
@@ -13,8 +15,11 @@ class Settings(BaseSettings):
     database_url: str = Field(repr=False)
     provider_url: str
     provider_api_key: SecretStr
+    callback_dialect: str = "standard-webhooks"
+    """How the provider signs and words its callbacks; they come to /callbacks/ and this name."""
     callback_secret: SecretStr
-    """One `whsec_…`, or several separated by spaces while they are being rotated."""
+    """What verifies callbacks: `whsec_…`, or the provider's public key, as the dialect has it; several, separated by
+    spaces, while they are being rotated."""
     merchant: str = Field(min_length=1)
     environment: str = Field(min_length=1)
 
@@ -29,3 +34,10 @@ class Settings(BaseSettings):
     notify_url: str = ""
     """Empty: notifications are written to the log only."""
     log_level: str = "INFO"
+
+    @field_validator("callback_dialect")
+    @classmethod
+    def _is_spoken(cls, name: str) -> str:
+        if name not in DIALECTS:
+            raise ValueError(f"CALLBACK_DIALECT must be one of {', '.join(DIALECTS)}")
+        return name

@@ -19,6 +19,7 @@ class State(StrEnum):
     CALLBACK_RECEIVED = "CallbackReceived"
     CREDITED = "Credited"
     FAILED = "Failed"
+    PARTLY_REVERSED = "PartlyReversed"
     REVERSED = "Reversed"
 
 
@@ -26,7 +27,8 @@ class States:
     """Decides where a top-up goes when something is heard about it, and by which way.
 
     A late failure cannot undo a credit because no way leads from Credited to Failed. A success after a failure counts,
-    because the money was taken: there is a way from Failed to Credited.
+    because the money was taken: there is a way from Failed to Credited. What was credited changes only by money that goes
+    back, or comes back again: a late capture does not revive what was refunded.
     """
 
     TABLE: ClassVar[Mapping[State, tuple[State, ...]]] = {
@@ -34,21 +36,30 @@ class States:
         State.INITIATED: (State.AWAITING_PAYMENT, State.FAILED),
         State.AWAITING_PAYMENT: (State.CALLBACK_RECEIVED, State.FAILED),
         State.CALLBACK_RECEIVED: (State.CREDITED,),
-        State.CREDITED: (State.REVERSED,),
+        State.CREDITED: (State.PARTLY_REVERSED, State.REVERSED),
         State.FAILED: (State.CALLBACK_RECEIVED,),
-        State.REVERSED: (),
+        State.PARTLY_REVERSED: (State.REVERSED, State.CREDITED),
+        State.REVERSED: (State.PARTLY_REVERSED, State.CREDITED),
     }
     TARGETS: ClassVar[Mapping[str, State]] = {
         "initiated": State.INITIATED,
         "accepted": State.AWAITING_PAYMENT,
         "captured": State.CREDITED,
         "failed": State.FAILED,
+        "partly reversed": State.PARTLY_REVERSED,
+        "reversed": State.REVERSED,
+        "restored": State.CREDITED,
     }
+    ONCE_CREDITED: ClassVar[tuple[State, ...]] = (State.CREDITED, State.PARTLY_REVERSED, State.REVERSED)
+    STANDINGS: ClassVar[tuple[str, ...]] = ("partly reversed", "reversed", "restored")
+    """What the ledger says of a credit: the only news for a top-up that was once credited."""
 
     def advance(self, current: State, event: str) -> State | None:
         """Where *event* takes a top-up that is in *current*, or None when it changes nothing."""
-        target = self.TARGETS[event]
-        return target if target is not current and self._ways(current).get(target) else None
+        if current in self.ONCE_CREDITED and event not in self.STANDINGS:
+            return None
+        target = self.TARGETS.get(event)
+        return target if target and target is not current and self._ways(current).get(target) else None
 
     def path(self, current: State, target: State) -> tuple[State, ...]:
         """The shortest legal way, *target* last, so that no step is skipped in the record.

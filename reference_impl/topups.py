@@ -70,10 +70,10 @@ async def lock(connection: Connection, top_up: str) -> TopUp | None:
 
 
 async def not_final(connection: Connection, failed_since: datetime) -> list[TopUp]:
-    """Those that may still change: neither credited nor reversed, nor failed for so long that it is settled."""
+    """Those that may still be paid: never credited so far, nor failed for so long that it is settled."""
     rows = await connection.fetch(
         f"""SELECT {_COLUMNS} FROM top_ups
-            WHERE state NOT IN ('Credited', 'Reversed') AND (state <> 'Failed' OR created_at > $1)
+            WHERE state NOT IN ('Credited', 'PartlyReversed', 'Reversed') AND (state <> 'Failed' OR created_at > $1)
             ORDER BY created_at""",  # noqa: S608 - constants only
         failed_since,
     )

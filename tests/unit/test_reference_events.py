@@ -43,8 +43,36 @@ def test_reads_what_the_provider_says() -> None:
 
 def test_each_refund_is_an_effect_of_its_own() -> None:
     """Two partial refunds of one payment are not one said twice."""
-    effects = {event.effect for n in "12" if (event := parse(body("payment.refunded", refund=f"re_{n}"), "msg_1"))}
-    assert {"refunded:re_1", "refunded:re_2"} == effects
+    effects = [event.effect for n in "12" if (event := parse(refunded(f"re_{n}"), "msg_1"))]
+    assert effects == ["refund:re_1", "refund:re_2"]
+
+
+def refunded(refund: object = "re_1", **facts: Any) -> bytes:
+    return body("payment.refunded", **{"refund": refund, "captured_minor": 1000, "refunded_minor": 700} | facts)
+
+
+@pytest.mark.parametrize(
+    ("kind", "effects"),
+    [
+        ("dispute.opened", ["captured", "chargeback:dp_1"]),
+        ("dispute.won", ["captured", "chargeback:dp_1", "chargeback-won:dp_1"]),
+        ("dispute.lost", ["captured", "chargeback:dp_1", "chargeback-lost:dp_1"]),
+    ],
+)
+def test_an_event_is_what_must_have_been_before_it_and_itself(kind: str, effects: list[str]) -> None:
+    """Each in full, so that whichever is heard of first does it all; the capture is of what was captured."""
+    event = parse(body(kind, dispute="dp_1", amount_minor=300, captured_minor=1000, refunded_minor=0), "msg_1")
+    assert event is not None
+    assert [step.effect for step in event.steps] == effects
+    assert [step.amount_minor for step in event.steps] == [1000] + [300] * (len(effects) - 1)
+
+
+def test_a_capture_and_a_failure_are_only_themselves() -> None:
+    """Nothing had to come before them."""
+    for kind in ("payment.captured", "payment.failed"):
+        event = parse(body(kind), "msg_1")
+        assert event is not None
+        assert event.steps == (event,)
 
 
 def test_has_no_use_for_other_types() -> None:
@@ -87,7 +115,13 @@ def test_has_no_use_for_other_types() -> None:
         body(payment="pay_1\n"),
         body(reference={"$ne": None}),
         body(currency=None),
-        body(refund=7),
+        refunded(7),
+        refunded(None),
+        refunded(captured_minor=0),
+        refunded(amount_minor=0),
+        refunded(refunded_minor=-1),
+        body("payment.refunded", refund="re_1"),
+        body("dispute.opened", refund="re_1", captured_minor=1, refunded_minor=0),
         body(deep=json.loads("[" * 50 + "]" * 50)),
         b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
         b"[" * 60_000,

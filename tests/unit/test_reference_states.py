@@ -26,13 +26,13 @@ def test_whatever_happens_only_legal_steps_are_taken(current: State, event: str)
 
 
 @given(every_state, st.lists(every_event, max_size=12))
-def test_a_credit_is_never_undone_by_what_the_provider_says(current: State, events: list[str]) -> None:
-    """Once Credited, no sequence of reports changes it: only a reversal would, which is none of them."""
-    credited = current is State.CREDITED
+def test_a_credit_is_only_undone_by_money_that_goes_back(current: State, events: list[str]) -> None:
+    """Once credited, a top-up stays among the states of that; and within them only what the ledger has left moves it."""
     for event in events:
-        current = states.advance(current, event) or current
-        assert not credited or current is State.CREDITED
-        credited = current is State.CREDITED
+        before, current = current, states.advance(current, event) or current
+        if before in States.ONCE_CREDITED:
+            assert current in States.ONCE_CREDITED
+            assert current is before or event in States.STANDINGS
 
 
 @given(every_state, every_event)
@@ -50,6 +50,11 @@ def test_hearing_it_again_changes_nothing(current: State, event: str) -> None:
         (State.INITIATED, "failed", [State.FAILED]),
         (State.AWAITING_PAYMENT, "captured", [State.CALLBACK_RECEIVED, State.CREDITED]),
         (State.FAILED, "captured", [State.CALLBACK_RECEIVED, State.CREDITED]),
+        (State.CREDITED, "partly reversed", [State.PARTLY_REVERSED]),
+        (State.CREDITED, "reversed", [State.REVERSED]),
+        (State.PARTLY_REVERSED, "reversed", [State.REVERSED]),
+        (State.REVERSED, "restored", [State.CREDITED]),
+        (State.REVERSED, "partly reversed", [State.PARTLY_REVERSED]),
     ],
 )
 def test_every_step_is_taken(current: State, event: str, way: list[State]) -> None:
@@ -67,6 +72,9 @@ def test_every_step_is_taken(current: State, event: str, way: list[State]) -> No
         (State.CREDITED, "captured"),
         (State.FAILED, "accepted"),
         (State.REVERSED, "captured"),
+        (State.REVERSED, "failed"),
+        (State.PARTLY_REVERSED, "captured"),
+        (State.CREDITED, "restored"),
         (State.AWAITING_PAYMENT, "initiated"),
     ],
 )
@@ -75,8 +83,11 @@ def test_what_comes_late_changes_nothing(current: State, event: str) -> None:
     assert states.advance(current, event) is None
 
 
-def test_every_state_has_one_of_four_words() -> None:
-    """Customers never read anything else, and "Credit applied" of one state alone."""
+def test_every_state_has_one_of_five_words() -> None:
+    """Customers never read anything else, and "Credit applied" only while some credit is there."""
     words = {state: status_of(state) for state in State}
-    assert set(words.values()) == {"Processing", "Payment confirmed", "Credit applied", "Payment failed"}
-    assert [state for state, word in words.items() if word == "Credit applied"] == [State.CREDITED]
+    four = {"Processing", "Payment confirmed", "Credit applied", "Payment failed"}
+    assert set(words.values()) == four | {"Credit reversed"}
+    applied = [state for state, word in words.items() if word == "Credit applied"]
+    assert applied == [State.CREDITED, State.PARTLY_REVERSED]
+    assert [state for state, word in words.items() if word == "Credit reversed"] == [State.REVERSED]
