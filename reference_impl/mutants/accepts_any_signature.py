@@ -9,6 +9,6 @@ class AcceptsAnySignature(Verifier):
     """Finds that the signature looks right, and does not compute it."""
 
     @override
-    def matches(self, digest: bytes, delivery: str, timestamp: str, body: bytes) -> bool:
-        """Whether one of our keys makes *digest*; takes as long whatever the answer is."""
-        return len(digest) == 32
+    def matches(self, signature: bytes, signed: bytes) -> bool:
+        """Whether one of our keys makes *signature*; takes as long whatever the answer is."""
+        return len(signature) >= 32

@@ -10,5 +10,5 @@ class AcceptsOtherParameters(IdempotencyKeys):
 
     @override
     def same_request(self, row: Row, request: str) -> bool:
-        """Whether it is the same amount, currency, account and method as the first time."""
+        """Whether it is a request for the very same thing as the first time: amount, currency, account and all."""
         return True

@@ -4,9 +4,8 @@ from typing_extensions import override
 
 from reference_impl.answers import Answer, Refused, problem
 from reference_impl.callbacks import CallbackIntake
-from reference_impl.events import parse
+from reference_impl.dialects import Headers
 from reference_impl.mutants import mutant
-from reference_impl.verifier import Headers, delivery_id
 
 _queue: set[asyncio.Task[object]] = set()
 
@@ -20,7 +19,7 @@ class AcknowledgesBeforeCommit(CallbackIntake):
         """Answer one delivery. Success only after the commit: the provider may forget what we acknowledge."""
         try:
             self.verifier.verify(headers, body, self.now())
-            event = parse(body, delivery_id(headers))
+            event = self.verifier.read(headers, body)
         except Refused as refusal:
             self.verifier.on_refusal(headers, body, refusal.reason)
             return Answer(refusal.status, problem("refused", refusal.reason))
@@ -28,4 +27,4 @@ class AcknowledgesBeforeCommit(CallbackIntake):
             work = asyncio.create_task(self.receive(event))
             _queue.add(work)
             work.add_done_callback(_queue.discard)
-        return Answer(204)
+        return self.acknowledge()

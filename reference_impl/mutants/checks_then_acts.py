@@ -6,7 +6,7 @@ from reference_impl.events import Event
 from reference_impl.mutants import mutant
 
 
-@mutant(caught_by="credited-at-most-once", under="instant-duplicates")
+@mutant(caught_by="credited-at-most-once", under="instant-duplicates", also=("slow-callbacks",))
 class ChecksThenActs(CallbackIntake):
     """Looks whether the payment was credited, and credits it if not: two deliveries at once both look before either writes."""
 

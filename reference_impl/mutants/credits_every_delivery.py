@@ -9,7 +9,13 @@ from reference_impl.mutants import mutant
 @mutant(
     caught_by="credited-at-most-once",
     under="duplicate-callbacks",
-    also=("replayed-bytes", "never-acknowledged", "commit-answer-lost"),
+    also=(
+        "replayed-bytes",
+        "never-acknowledged",
+        "commit-answer-lost",
+        "acknowledged-too-late",
+        "retried-after-acknowledged",
+    ),
 )
 class CreditsEveryDelivery(CallbackIntake):
     """Takes each delivery for a new payment: one redelivery, and the customer is paid twice."""

@@ -7,7 +7,15 @@ from reference_impl.mutants import mutant
 from reference_impl.topups import TopUp
 
 
-@mutant(caught_by="credit-matches-payment", under="partial-capture")
+@mutant(
+    caught_by="credit-matches-payment",
+    under="partial-capture",
+    also=(
+        "settled-for-more",
+        "settled-in-another-currency",
+        "captured-in-parts",
+    ),
+)
 class CreditsTheRequestedAmount(CallbackIntake):
     """Credits what was asked for, whatever was paid.
 

@@ -1,8 +1,9 @@
 import structlog
 from typing_extensions import override
 
+from reference_impl.dialects import Headers
 from reference_impl.mutants import mutant
-from reference_impl.verifier import Headers, Verifier
+from reference_impl.verifier import Verifier
 
 log = structlog.get_logger()
 

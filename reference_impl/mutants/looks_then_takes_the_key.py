@@ -1,5 +1,3 @@
-from uuid import uuid4
-
 from typing_extensions import override
 
 from reference_impl.database import Connection
@@ -12,8 +10,8 @@ class LooksThenTakesTheKey(IdempotencyKeys):
     """Looks whether the key was used, and takes it if not, over whoever took it meanwhile: two at once both begin."""
 
     @override
-    async def reserve(self, connection: Connection, customer: str, key: str, request: str) -> str | None:
-        """Take a key that nobody has used, with the id of the top-up it will stand for; None if it was used."""
+    async def reserve(self, connection: Connection, customer: str, key: str, request: str, id: str) -> str | None:
+        """Take a key that nobody has used, with the *id* of what it will stand for; None if it was used."""
         used = await connection.fetchval(
             "SELECT true FROM idempotency_keys WHERE customer = $1 AND key = $2", self.scope(customer), key
         )
@@ -25,7 +23,7 @@ class LooksThenTakesTheKey(IdempotencyKeys):
             self.scope(customer),
             key,
             request,
-            f"tu_{uuid4().hex}",
+            id,
             self.now() + self.lease,
         )
         return reserved

@@ -6,7 +6,16 @@ from reference_impl.reconciler import Reconciler
 from reference_impl.topups import TopUp
 
 
-@mutant(caught_by="every-payment-is-credited", under="dropped-callbacks")
+@mutant(
+    caught_by="every-payment-is-credited",
+    under="dropped-callbacks",
+    also=(
+        "truncated-callbacks",
+        "outage-longer-than-the-schedule",
+        "endpoint-disabled",
+        "skewed-clock",
+    ),
+)
 class NeverAsks(Reconciler):
     """Waits for the provider to report: a callback that never comes is a credit that never comes.
 

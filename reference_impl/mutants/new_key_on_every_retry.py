@@ -10,7 +10,7 @@ from reference_impl.topups import TopUp
 @mutant(
     caught_by="captured-at-most-once",
     under="timeout-after-initiation",
-    also=("provider-slow", "request-arrives-late", "provider-errs-after-capture"),
+    also=("provider-slow", "request-arrives-late", "provider-errs-after-capture", "redirected-answers"),
 )
 class NewKeyOnEveryRetry(ProviderClient):
     """Makes a new idempotency key for each attempt: an answer that is lost is a customer who is charged again.

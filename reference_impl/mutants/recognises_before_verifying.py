@@ -2,8 +2,8 @@ from typing_extensions import override
 
 from reference_impl.answers import Answer, Refused
 from reference_impl.callbacks import CallbackIntake
+from reference_impl.dialects import Headers
 from reference_impl.mutants import mutant
-from reference_impl.verifier import Headers, delivery_id
 
 
 @mutant(caught_by="hostile-input-is-refused", under="forged-tampered-body")
@@ -14,9 +14,10 @@ class RecognisesBeforeVerifying(CallbackIntake):
     async def on_callback(self, headers: Headers, body: bytes) -> Answer:
         """Answer one delivery. Success only after the commit: the provider may forget what we acknowledge."""
         try:
+            event = self.verifier.read(headers, body)
             async with self.database.connection() as connection:
                 known = await connection.fetchval(
-                    "SELECT true FROM callbacks WHERE webhook_id = $1", delivery_id(headers)
+                    "SELECT true FROM callbacks WHERE webhook_id = $1", event.delivery if event else None
                 )
         except Refused:
             known = None

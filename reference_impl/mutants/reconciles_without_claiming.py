@@ -4,7 +4,7 @@ from reference_impl import topups
 from reference_impl.callbacks import Outcome
 from reference_impl.mutants import mutant
 from reference_impl.provider import Payment
-from reference_impl.reconciler import Reconciler, event_of
+from reference_impl.reconciler import Reconciler, events_of
 from reference_impl.topups import TopUp
 
 
@@ -19,10 +19,8 @@ class ReconcilesWithoutClaiming(Reconciler):
     async def settle_one(self, top_up: TopUp, payments: list[Payment]) -> list[Outcome]:
         """Apply what the provider knows about one top-up, first completing the initiation if that was cut short."""
         outcomes = []
-        for payment in payments:
-            event = event_of(payment)
+        for event in [event for payment in payments for event in events_of(payment)]:
             async with self.database.transaction() as connection:
-                current = await topups.lock(connection, top_up.top_up)
-                if event is not None and current is not None:
+                if await topups.lock(connection, top_up.top_up) is not None:
                     outcomes.append(await self.callbacks.take_effect(connection, event))
         return outcomes

@@ -15,4 +15,4 @@ class SwallowsDatabaseErrors(CallbackIntake):
     @override
     def on_database_error(self, error: Exception) -> Answer:
         """Not acknowledged. Also when only the answer to COMMIT was lost: the claim will tell when it comes again."""
-        return Answer(204)
+        return self.acknowledge()

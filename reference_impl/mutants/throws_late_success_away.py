@@ -7,7 +7,7 @@ from reference_impl.mutants import mutant
 from reference_impl.states import State
 
 
-@mutant(caught_by="every-payment-is-credited", under="contradicting-callbacks")
+@mutant(caught_by="every-payment-is-credited", under="contradicting-callbacks", also=("failed-then-paid",))
 class ThrowsLateSuccessAway(CallbackIntake):
     """Takes a failure for the last word: a success after it is thrown away, and the money with it.
 
