@@ -10,13 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import Any
+from urllib.parse import quote
 
-from harness.amounts import times_each
-from harness.books import BEFORE, captured, credits_of, held
+from harness.amounts import as_few_mistakes, times_each
+from harness.books import BEFORE, captured, credits_of, held, lines_of
 from harness.client import Answer, Client
 from harness.history import Recorder
 from harness.outcomes import Outcome
+from harness.reversals import reversals, told
 from harness.stack import Stack
 
 ATTEMPTS = 5
@@ -45,7 +48,7 @@ class Auditor:
 
     async def begin(self) -> None:
         """Start a new page: what the provider and the logs said before is not of this run."""
-        _, self._journal = await self._stack.provider.journal(self._journal)
+        _, self._journal = await self._stack.provider.journal(self._stack.provider.heard)
         self._stack.log_lines()
 
     async def provider(self) -> None:
@@ -64,11 +67,18 @@ class Auditor:
                 self._infer(snapshot, account, balance)
 
     def uncredited(self) -> Sequence[str]:
-        """Payments whose acknowledged callback shows no effect yet, by the last snapshot before reconciliation."""
+        """Payments and reversals whose acknowledged callback shows no effect yet, by the last snapshot before
+        reconciliation."""
         history = self._recorder.history()
         kept = {credit.payment for credit in credits_of(history, BEFORE)} | held(history)
         heard = {event["payment"] for event in history.of("answer") if event["acknowledged"] and not event["hostile"]}
-        return [payment.payment for payment in captured(history) if payment.payment in heard - kept]
+        there = {(line.reversal, line.way) for line in lines_of(history, BEFORE)}
+        back = [
+            name
+            for (name, way), answer in told(history, inf).items()
+            if (name, way) not in there and answer["payment"] in kept - held(history)
+        ]
+        return [payment.payment for payment in captured(history) if payment.payment in heard - kept] + back
 
     async def top_ups(self, top_ups: Mapping[str, Account]) -> None:
         """The last status that each customer reads, and the steps that led there."""
@@ -89,9 +99,11 @@ class Auditor:
         secrets = dict(self._stack.secrets)
         for event in self._recorder.history().of("delivery"):
             for part in str(event.get("signature") or "").split():
-                token = part.partition(",")[2]
+                token = part.rpartition(",")[2]
                 if len(token) > 16:
                     secrets[f"signature of {event['delivery']}"] = token
+                    if (encoded := quote(token, safe="")) != token:  # as it stands in a form
+                        secrets[f"signature of {event['delivery']}, encoded"] = encoded
         for node, lines in self._stack.log_lines().items():
             self._recorder.record("harness", "log-scanned", node=node, lines=len(lines), secrets=len(secrets))
             for number, line in enumerate(lines, 1):
@@ -131,13 +143,18 @@ class Auditor:
         for payment in captured(self._recorder.history()):
             if payment.account == account.account:
                 paid[payment.captured_minor].append(payment.payment)
+        back = self._infer_with_reversals(account, balance)
         times = times_each(balance, list(paid))
-        found: list[tuple[str | None, int]] = [(None, balance)]
-        if times is not None:  # of several payments of one amount, each is credited before any is twice
+        found: list[_Inferred] = [_Inferred(None, balance)]
+        if back is not None:
+            found = back
+        elif times is not None:  # of several payments of one amount, each is credited before any is twice
             found = [
-                (paid[amount][turn % len(paid[amount])], amount) for amount, n in times.items() for turn in range(n)
+                _Inferred(paid[amount][turn % len(paid[amount])], amount)
+                for amount, n in times.items()
+                for turn in range(n)
             ]
-        for name, amount in found:
+        for each in found:
             self._recorder.record(
                 "service",
                 "entry",
@@ -145,10 +162,26 @@ class Auditor:
                 own=True,
                 inferred=True,
                 account=account.account,
-                payment=name,
-                amount_minor=amount,
+                payment=each.payment,
+                amount_minor=each.amount_minor,
                 currency=account.currency,
+                **({"reversal": each.reversal} if each.reversal else {}),
             )
+
+    def _infer_with_reversals(self, account: Account, balance: int) -> list["_Inferred"] | None:
+        """The same where money went back, or came back again; None where none did, or nothing explains the balance."""
+        history = self._recorder.history()
+        paid = [each for each in captured(history) if each.account == account.account]
+        back = [each for each in reversals(history) if each.account == account.account]
+        lines = [_Inferred(each.payment, each.captured_minor) for each in paid]
+        for each in back:
+            lines.append(_Inferred(each.payment, -each.amount_minor, each.reversal))
+            if each.won:
+                lines.append(_Inferred(each.payment, each.amount_minor, each.reversal))
+        times = as_few_mistakes(balance, [line.amount_minor for line in lines]) if back else None
+        if times is None:
+            return None
+        return [line for line, n in zip(lines, times, strict=True) for _ in range(n)]
 
     async def _rows(self, kind: str, values: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         if self._operations.named(kind) is None:
@@ -170,6 +203,15 @@ class Auditor:
     def _unread(self, kind: str, values: Mapping[str, Any], because: str) -> None:
         book = f"service {kind} {values['account']}"
         self._recorder.record("harness", "book-unread", book=book, account=values["account"], because=because)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inferred:
+    """An entry that a bare balance gives away; `reversal` is set for money that went back, or came back again."""
+
+    payment: str | None
+    amount_minor: int
+    reversal: str | None = None
 
 
 def _of_an_entry(row: Mapping[str, Any], account: Account) -> dict[str, Any]:

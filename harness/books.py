@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import inf
 
 from harness.history import Event, History
+from harness.reversals import AGAIN, Line, lines, reversals
 from harness.run import PaymentVerdict
 from harness.verdict import Verdict
 
@@ -38,6 +39,7 @@ class Payment:
     account: str
     currency: str
     requested_minor: int
+    requested_currency: str
     captured_minor: int
     captured: Event | None
     said_failed: bool
@@ -77,11 +79,39 @@ def captured(history: History) -> Sequence[Payment]:
 
 
 def credits_of(history: History, snapshot: str = FINAL) -> Sequence[Credit]:
-    """The credits that the service's ledger shows at the end, or (`before-reconcile`) before it asked the provider."""
+    """The credits that the service's ledger shows at the end, or (`before-reconcile`) before it asked the provider.
+
+    What a dispute that was won gave back is none: the payment was credited before.
+    """
+    again = {id(line.entry) for line in lines(history, snapshot) if line.way == AGAIN}
     return tuple(
         Credit(event.get("payment"), event["account"], event["amount_minor"], event["currency"], event)
         for event in history.of("entry")
-        if event["snapshot"] == snapshot and event["own"] and event["amount_minor"] > 0
+        if event["snapshot"] == snapshot and event["own"] and event["amount_minor"] > 0 and id(event) not in again
+    )
+
+
+def lines_of(history: History, snapshot: str = FINAL) -> Sequence[Line]:
+    """What the ledger shows of money that went back, and came back again."""
+    return lines(history, snapshot)
+
+
+def left_of(history: History) -> dict[str | None, int]:
+    """What the ledger has left of each payment at the end: its credits, without what went back, in minor units."""
+    left: dict[str | None, int] = {}
+    credited = [(credit.payment, credit.amount_minor) for credit in credits_of(history)]
+    for payment, amount_minor in credited + [(line.payment, line.amount_minor) for line in lines_of(history)]:
+        left[payment] = left.get(payment, 0) + amount_minor
+    return left
+
+
+def given_back(history: History) -> frozenset[str]:
+    """Payments of which the provider has nothing left: all of it was refunded, or taken back and not won."""
+    gone: dict[str, int] = {}
+    for each in reversals(history):
+        gone[each.payment] = gone.get(each.payment, 0) + (0 if each.won else each.amount_minor)
+    return frozenset(
+        payment.payment for payment in captured(history) if gone.get(payment.payment, 0) >= payment.captured_minor
     )
 
 
@@ -120,8 +150,13 @@ def held(history: History) -> frozenset[str]:
 
 
 def lost(history: History) -> Sequence[Payment]:
-    """Payments for which money was taken, that no credit and no visible doubt answers for."""
-    answered = {credit.payment for credit in credits_of(history)} | held(history)
+    """Payments for which money was taken, that no credit and no visible doubt answers for.
+
+    One of which all the money went back may be left out of a ledger: credited and reversed, it comes to the same. But a
+    reversal without its credit does not.
+    """
+    debited = {line.payment for line in lines_of(history)}
+    answered = {credit.payment for credit in credits_of(history)} | held(history) | (given_back(history) - debited)
     silent = unread(history)
     return tuple(
         payment for payment in captured(history) if payment.payment not in answered and payment.account not in silent
@@ -144,13 +179,15 @@ def story(history: History, payment: str | None, *also: Event) -> tuple[Event, .
 
     Reports draw it among everything else that happened to the same payment.
     """
-    did = [event for event in history.of("payment", "delivery") if payment and event["payment"] == payment]
+    kinds = ("payment", "reversal", "delivery")
+    did = [event for event in history.of(*kinds) if payment and event["payment"] == payment]
     return tuple(sorted({id(event): event for event in (*did, *also)}.values(), key=lambda event: event.at))
 
 
 def payment_verdicts(history: History, verdicts: Sequence[Verdict]) -> tuple[PaymentVerdict, ...]:
-    """One word for each payment: exact, doubled, lost, late, phantom, wrong amount, wrong account, charged again,
-    regressed, set aside."""
+    """One word for each payment: exact, reversed (credited, and what went back stands in the ledger too), doubled, lost,
+    late, phantom, wrong amount, wrong account, charged again, regressed, set aside, reversed twice, not reversed, wrongly
+    reversed, refunded again."""
     found = {
         violation.payment: violation.verdict
         for verdict in verdicts
@@ -164,10 +201,12 @@ def _payment_verdicts(history: History, found: dict[str, str]) -> Iterator[Payme
     early = credited_unasked(history)
     aside = held(history)
     audited, silent = bool(history.of("audited")), unread(history)
+    back = {each.payment for each in reversals(history)}
     for payment in captured(history):
-        word = found.get(payment.payment) or ("set aside" if payment.payment in aside else "exact")
+        right = "reversed" if payment.payment in back else "exact"
+        word = found.get(payment.payment) or ("set aside" if payment.payment in aside else right)
         due = payment.captured is not None and payment.captured.at < asked_at(history)
-        if word == "exact" and due and payment.payment not in early:
+        if word == right and due and payment.payment not in early:
             word = "late"
         word = word if audited and payment.account not in silent else "unknown"
         yield PaymentVerdict(payment.payment, payment.account, payment.captured_minor, payment.currency, word)
@@ -185,6 +224,7 @@ def _payment(name: str, events: History) -> Payment:
         account=last["account"],
         currency=last["currency"],
         requested_minor=last["amount_minor"],
+        requested_currency=last.get("ordered_currency", last["currency"]),
         captured_minor=last["captured_minor"],
         captured=taken,
         said_failed=any(event["state"] == "failed" for event in events),

@@ -26,7 +26,8 @@ class Violation:
     """One way in which a promise was broken, and the events that show it, in order.
 
     `payment` names the payment it is about where there is one; `verdict` is that payment's verdict in one word
-    (doubled, lost, late, phantom, wrong amount, wrong account, charged again, regressed).
+    (doubled, lost, late, phantom, wrong amount, wrong account, charged again, regressed, reversed twice, not reversed,
+    wrongly reversed).
     """
 
     says: str

@@ -17,7 +17,7 @@ def captured_at_most_once(history: History) -> Iterator[Violation]:
     of_one_wish: dict[tuple[str, int, str], list[Payment]] = defaultdict(list)
     for payment in taken:
         of_one_top_up[payment.reference].append(payment)
-        of_one_wish[payment.account, payment.requested_minor, payment.currency].append(payment)
+        of_one_wish[payment.account, payment.requested_minor, payment.requested_currency].append(payment)
     twice = [several for several in of_one_top_up.values() if len(several) > 1]
     too_often = [several for wish, several in of_one_wish.items() if len(several) > asked[wish] > 0]
     reported: set[str] = set()

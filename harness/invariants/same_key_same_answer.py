@@ -1,33 +1,69 @@
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.history import Event, History
 from harness.verdict import NothingToJudge, Violation, invariant
 
+CONFLICT = 422
+"""What a key that stands for another request is answered with."""
+
 
 @invariant(needs=("invoked", "answered"))
 def same_key_same_answer(history: History) -> Iterator[Violation]:
-    """One idempotency key is one top-up: asked again it is the same one, asked for something else it is a conflict."""
+    """One idempotency key of one customer is one top-up: asked again it is the same one, asked for something else it is a
+    conflict; and another customer's same key has nothing to do with it.
+    """
     asked = [event for event in history.of("invoked") if event["operation"] == "top_up"]
-    repeated = [events for _, events in History(tuple(asked)).by("key") if len(events) > 1]
-    if not repeated:
+    by_key = [(key, events) for key, events in History(tuple(asked)).by("key") if len(events) > 1]
+    if not by_key:
         raise NothingToJudge("no idempotency key was used twice")
-    for uses in repeated:
-        yield from _of_one_key(history, uses)
+    for key, events in by_key:
+        uses = _by_customer(events)
+        answers = [event for event in history.of("answered") if event["operation"] == "top_up" and event["key"] == key]
+        told = _by_customer(answers)
+        for customer, own in uses.items():
+            yield from _of_one_key(own, told.get(customer, []))
+        if len(uses) > 1:
+            yield from _of_several_customers(uses, told)
 
 
-def _of_one_key(history: History, uses: History) -> Iterator[Violation]:
-    key = uses.events[0]["key"]
-    answers = [event for event in history.of("answered") if event["operation"] == "top_up" and event["key"] == key]
+def _by_customer(events: Iterable[Event]) -> dict[str, list[Event]]:
+    found: dict[str, list[Event]] = {}
+    for event in events:
+        found.setdefault(event.get("customer") or "", []).append(event)
+    return found
+
+
+def _of_several_customers(uses: Mapping[str, list[Event]], told: Mapping[str, list[Event]]) -> Iterator[Violation]:
+    """A customer whose one wish is only ever refused as a conflict is refused for what another asked under that key."""
+    top_ups: dict[str, str] = {}
+    for customer, own in uses.items():
+        answers = told.get(customer, [])
+        if answers and len({_wanted(use) for use in own}) == 1 and all(each["status"] == CONFLICT for each in answers):
+            yield Violation(
+                f"{customer} was refused for another customer's use of the same key", _in_order(own, answers)
+            )
+        for name in {each["top_up"] for each in answers if each.get("top_up")}:
+            if top_ups.setdefault(name, customer) != customer:
+                yield Violation(f"one key gave {customer} another customer's {name}", _in_order(own, answers))
+
+
+def _of_one_key(uses: Sequence[Event], answers: Sequence[Event]) -> Iterator[Violation]:
+    if len(uses) < 2:
+        return
     named = [event for event in answers if event.get("top_up")]
     top_ups = list(dict.fromkeys(event["top_up"] for event in named))
     wanted = {_wanted(use) for use in uses}
-    evidence = tuple(sorted([*uses, *answers], key=lambda event: event.at))
+    evidence = _in_order(uses, answers)
     if len(top_ups) > 1:
         yield Violation(f"one key made {len(top_ups)} top-ups: {', '.join(top_ups)}", evidence)
     elif len(wanted) > 1:
         served = {_wanted(use) for use in uses for event in named if _same_request(use, event)}
         if len(served) > 1:
             yield Violation("one key was accepted for two different requests", evidence)
+
+
+def _in_order(*several: Iterable[Event]) -> tuple[Event, ...]:
+    return tuple(sorted((event for events in several for event in events), key=lambda event: event.at))
 
 
 def _wanted(use: Event) -> tuple[str, int, str]:

@@ -99,6 +99,11 @@ class Story:
     def refused(self, n: int = 1, *, status: int = 422) -> Event:
         return self.told(n, None, outcome="not-done", status=status, top_up=None)
 
+    def wants_back(self, n: int = 1, amount: int = 200, *, key: str = "b1", attempt: int = 1) -> Event:
+        """Customer service asks for a part of a top-up to be given back."""
+        about = {"top_up": f"tu_{n}", "amount_minor": amount, "key": key, "account": self._money["account"]}
+        return self._client("invoked", "refund", key, attempt, **about)
+
     def looks(self, n: int = 1, *, look: str = "s") -> Event:
         """A customer asks for the status of a top-up."""
         return self._client("invoked", "status", f"{look}{n}", 1, top_up=f"tu_{n}", account=self._money["account"])
@@ -139,12 +144,20 @@ class Story:
     ) -> Event:
         """A callback is delivered, and answered. One with a forgery is hostile."""
         sent = sum(event.kind == "delivery" for event in self.events) + 1
-        about = {"payment": f"pay_{n}", "webhook_id": f"msg_{n}_{event}", "hostile": forgery is not None} | facts
+        webhook_id = f"msg_{facts.get('reversal', n)}_{event}"
+        about = {"payment": f"pay_{n}", "webhook_id": webhook_id, "hostile": forgery is not None} | facts
         about |= {"delivery": f"dlv_{sent}"}
         self.event("provider", "delivery", event=event, reference=f"tu_{n}", forgery=forgery, **about)
         heard = (status is not None and 200 <= status < 300) if acknowledged is None else acknowledged
         because = "no answer in time" if status is None else str(status)
         return self.event("provider", "answer", status=status, acknowledged=heard, because=because, **about)
+
+    def back(
+        self, n: int = 1, amount: int = 200, *, id: str = "re_1", news: str = "refunded", key: str = "", **facts: Any
+    ) -> Event:
+        """Money goes back, or comes back again. A refund with a key is one that the merchant asked for."""
+        about = {"reversal": id, "payment": f"pay_{n}", "reference": f"tu_{n}", "news": news, "key": key}
+        return self.event("provider", "reversal", **about | self._money | {"amount_minor": amount} | facts)
 
     def gave_up(self, n: int = 1, event: str = "payment.captured", attempts: int = 8) -> Event:
         about = {"webhook_id": f"msg_{n}_{event}", "payment": f"pay_{n}"}
@@ -162,6 +175,13 @@ class Story:
         money = self._money if amount is None else self._money | {"amount_minor": amount}
         about = {"entry": f"e{len(self.events)}", "payment": f"pay_{n}", "snapshot": snapshot, "own": True}
         return self.event("service", "entry", **about | money | facts)
+
+    def debit(
+        self, n: int = 1, amount: int = 200, snapshot: str = FINAL, *, id: str | None = "re_1", **facts: Any
+    ) -> Event:
+        """The ledger shows that money of a payment was taken back; below zero, that it was given back again."""
+        named = {"reversal": id} if id else {}
+        return self.entry(n, -amount, snapshot, **named | facts)
 
     def balance(self, amount: int, snapshot: str = FINAL, **facts: Any) -> Event:
         about = {"account": self._money["account"], "currency": self._money["currency"]}

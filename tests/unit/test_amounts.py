@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.amounts import TIMES_AT_MOST, UNIT_MINOR, Amounts, times_each
+from harness.amounts import TIMES_AT_MOST, UNIT_MINOR, Amounts, as_few_mistakes, times_each
 
 seeds = st.integers()
 counts = st.lists(st.integers(0, TIMES_AT_MOST), min_size=1, max_size=8)
@@ -91,3 +91,27 @@ def test_the_same_seed_is_the_same_amounts(seed: int) -> None:
 
 def test_other_seeds_are_other_amounts() -> None:
     assert len({drawn(seed, 1)[0] for seed in range(50)}) > 10
+
+
+signs = st.lists(st.sampled_from([-1, 1]), min_size=4, max_size=4)
+
+
+@given(seeds, st.lists(st.integers(0, TIMES_AT_MOST), min_size=1, max_size=4), signs)
+def test_a_balance_says_as_much_of_parts_that_went_back(seed: int, times: list[int], ways: list[int]) -> None:
+    """Amounts below zero name themselves as well, however many of them are forgotten or there twice."""
+    amounts = [way * amount for way, amount in zip(ways, drawn(seed, len(times)), strict=False)]
+    assert as_few_mistakes(balance(times, amounts), amounts) == tuple(times)
+
+
+def test_of_two_explanations_the_one_with_fewer_mistakes_is_taken() -> None:
+    """And of those that are as good, the one that blames the last amount: which of the two it was, a balance cannot say."""
+    whole = [500, -500]
+    assert as_few_mistakes(0, whole) == (1, 1), "or neither, and nobody can tell"
+    assert as_few_mistakes(500, whole) == (1, 0), "or credited twice"
+    assert as_few_mistakes(-500, whole) == (1, 2), "or never credited"
+
+
+def test_a_balance_that_nothing_explains_is_not_explained() -> None:
+    assert as_few_mistakes(777, [500, -200]) is None
+    assert as_few_mistakes(1, []) is None
+    assert as_few_mistakes(0, []) == ()

@@ -912,6 +912,28 @@ def every_request_under_a_key_of_its_own(story: Story) -> None:
         story.told(n)
 
 
+@holds("same-key-same-answer")
+def two_customers_with_the_same_key(story: Story) -> None:
+    for n, customer in ((1, "ann"), (2, "bob")):
+        story.asks(n, key="k", customer=customer)
+        story.told(n, key="k", customer=customer)
+
+
+@broken("same-key-same-answer", "bob was refused for another customer's use of the same key")
+def a_customer_refused_for_the_key_of_another(story: Story) -> None:
+    story.asks(1, key="k", customer="ann")
+    story.told(1, key="k", customer="ann")
+    story.asks(2, key="k", customer="bob")
+    story.told(2, None, key="k", customer="bob", outcome="not-done", status=422, top_up=None)
+
+
+@broken("same-key-same-answer", "one key gave bob another customer's tu_1")
+def a_customer_given_the_top_up_of_another(story: Story) -> None:
+    for customer in ("ann", "bob"):
+        story.asks(1, key="k", customer=customer)
+        story.told(1, key="k", customer=customer)
+
+
 # hostile-input-is-refused
 
 
@@ -925,9 +947,30 @@ def a_forgery_answered_204(story: Story) -> None:
     story.callback(forgery="unsigned", status=204)
 
 
-@broken("hostile-input-is-refused", "was acknowledged with 204", "pay_1")
-def a_forgery_answered_204_that_the_provider_does_not_take_for_a_yes(story: Story) -> None:
-    story.callback(forgery="unsigned", status=204, acknowledged=False)
+@holds("hostile-input-is-refused")
+def a_forgery_answered_200_with_words_that_the_provider_does_not_take_for_a_yes(story: Story) -> None:
+    """There are providers who hear a yes in one word alone, and to whom receivers say `fail` with 200."""
+    story.callback(forgery="unsigned", status=200, acknowledged=False)
+
+
+@holds("hostile-input-is-refused")
+def an_authentic_callback_about_somebody_else_answered_204(story: Story) -> None:
+    """Providers switch off who answers 4xx to what is true and of no use: ignoring it is right."""
+    story.callback(forgery="cross-account", status=204, ignorable=True)
+
+
+@broken("hostile-input-is-refused", "was answered 500: the receiver tripped", "pay_1")
+def an_authentic_callback_about_somebody_else_answered_500(story: Story) -> None:
+    story.callback(forgery="cross-account", status=500, ignorable=True)
+
+
+@holds("hostile-input-is-refused")
+@broken("only-real-payments-credit", "pay_1", "pay_1", "phantom")
+def an_authentic_callback_about_somebody_else_that_moved_money(story: Story) -> None:
+    story.payment(1)
+    story.callback(forgery="cross-account", status=204, ignorable=True)
+    story.entry(1)
+    story.audited()
 
 
 @broken("hostile-input-is-refused", "was answered 500: the receiver tripped", "pay_1")
@@ -992,6 +1035,20 @@ def at_rest_because_the_provider_gave_up(story: Story) -> None:
     story.settled()
 
 
+@holds("settles-in-time")
+def what_was_given_up_while_a_fault_lasted_is_the_faults_doing(story: Story) -> None:
+    story.gave_up()
+    story.fault_ended("x1", 10)
+    story.settled()
+
+
+@broken("settles-in-time", "the provider gave up on payment.captured of pay_1 after 8 attempts", "pay_1")
+def what_was_given_up_after_the_last_fault_is_not(story: Story) -> None:
+    story.fault_ended("x1", 10)
+    story.gave_up()
+    story.settled()
+
+
 @unknown("settles-in-time", "no settled in the history")
 def nobody_waited(story: Story) -> None:
     story.gave_up()
@@ -1032,6 +1089,367 @@ def many_requests_under_keys_of_their_own(story: Story) -> None:
 def many_requests_on_another_link(story: Story) -> None:
     for _ in range(30):
         story.requested(link="edge")
+
+
+# reversed-once
+
+
+def credited(story: Story, n: int = 1, amount: int = 500) -> None:
+    story.asks(n)
+    story.captured(n)
+    story.entry(n, amount)
+
+
+@holds("reversed-once")
+@holds("credited-at-most-once")
+@holds("every-payment-is-credited")
+@holds("credit-matches-payment")
+@holds("only-real-payments-credit")
+def two_equal_refunds_a_dispute_won_and_one_lost(story: Story) -> None:
+    credited(story)
+    for id in ("re_1", "re_2"):
+        story.back(amount=100, id=id)
+        story.debit(amount=100, id=id)
+    for id, news in (("dp_1", "won"), ("dp_2", "lost")):
+        story.back(amount=300, id=id, news="opened")
+        story.debit(amount=300, id=id)
+        story.back(amount=300, id=id, news=news)
+    story.debit(amount=-300, id="dp_1")
+    story.audited()
+
+
+@holds("reversed-once")
+@holds("credited-at-most-once")
+@holds("credit-matches-payment")
+def the_same_in_a_ledger_that_names_no_reversal(story: Story) -> None:
+    """A restoration of the whole amount is told from a second credit by the dispute that was won."""
+    credited(story)
+    story.back(amount=500, id="dp_1", news="opened")
+    story.back(amount=500, id="dp_1", news="won")
+    story.debit(amount=500, id=None)
+    story.debit(amount=-500, id=None)
+    for id in ("re_1", "re_2"):
+        story.back(amount=100, id=id)
+        story.debit(amount=100, id=None)
+    story.audited()
+
+
+@holds("reversed-once")
+@holds("every-payment-is-credited")
+def all_of_it_went_back_and_the_ledger_left_it_out(story: Story) -> None:
+    """Credited and reversed, it comes to the same; what a service does that hears of both at once."""
+    story.captured()
+    story.back(amount=500)
+    story.audited()
+
+
+@holds("reversed-once")
+@holds("every-payment-is-credited")
+def a_refund_of_what_was_set_aside(story: Story) -> None:
+    story.asks()
+    story.captured(captured=300)
+    story.set_aside()
+    story.back(amount=100)
+    story.audited()
+
+
+@unknown("reversed-once", "no reversal in the history")
+def nothing_went_back(story: Story) -> None:
+    credited(story)
+    story.audited()
+
+
+@broken("every-payment-is-credited", "pay_1 was captured but never credited", "pay_1", "lost")
+@holds("reversed-once")
+def a_part_went_back_of_what_was_never_credited(story: Story) -> None:
+    """That it was lost is said once, and by the promise about that."""
+    story.captured()
+    story.back(amount=100)
+    story.debit(amount=100)
+    story.audited()
+
+
+@broken("reversed-once", "refund re_1 of pay_1 was taken back 2 times", "pay_1", "reversed twice")
+@holds("credited-at-most-once")
+def one_refund_taken_back_twice(story: Story) -> None:
+    credited(story)
+    story.back()
+    story.debit()
+    story.debit()
+    story.audited()
+
+
+@broken("reversed-once", "for no refund or dispute", "pay_1", "wrongly reversed")
+def one_refund_taken_back_twice_in_a_ledger_that_names_none(story: Story) -> None:
+    credited(story)
+    story.back()
+    story.debit(id=None)
+    story.debit(id=None)
+    story.audited()
+
+
+@broken("reversed-once", "refund re_2 of pay_1 was never taken back", "pay_1", "not reversed")
+def a_second_refund_that_was_forgotten(story: Story) -> None:
+    credited(story)
+    story.back(id="re_1", amount=100)
+    story.back(id="re_2", amount=50)
+    story.debit(id="re_1", amount=100)
+    story.audited()
+
+
+@broken(
+    "reversed-once",
+    "re_1 of pay_1 is about 200 EUR (minor units), and 500 EUR was taken back",
+    "pay_1",
+    "wrongly reversed",
+)
+def the_whole_taken_back_for_a_part(story: Story) -> None:
+    credited(story)
+    story.back()
+    story.debit(amount=500)
+    story.audited()
+
+
+@broken("reversed-once", "is about 200 EUR (minor units), and 500 EUR was taken back", "pay_1", "wrongly reversed")
+def the_whole_taken_back_for_a_part_in_a_ledger_that_names_none(story: Story) -> None:
+    """Once: it is the refund's entry, and wrong, not a refund without an entry beside an entry without a refund."""
+    credited(story)
+    story.back()
+    story.debit(amount=500, id=None)
+    story.audited()
+
+
+@broken("reversed-once", "is of A, and was taken back on B", "pay_1", "wrongly reversed")
+def taken_back_from_somebody_else(story: Story) -> None:
+    credited(story)
+    story.back()
+    story.debit(account="B")
+    story.audited()
+
+
+@broken("reversed-once", "dispute dp_1 of pay_1 was won, and never given back", "pay_1", "not reversed")
+def a_dispute_that_was_won_for_nothing(story: Story) -> None:
+    credited(story)
+    for news in ("opened", "won"):
+        story.back(id="dp_1", news=news)
+    story.debit(id="dp_1")
+    story.audited()
+
+
+@broken("reversed-once", "was given back 2 times after it was won", "pay_1", "reversed twice")
+def a_dispute_that_was_won_twice_over(story: Story) -> None:
+    credited(story)
+    for news in ("opened", "won"):
+        story.back(id="dp_1", news=news)
+    story.debit(id="dp_1")
+    story.debit(id="dp_1", amount=-200)
+    story.debit(id="dp_1", amount=-200)
+    story.audited()
+
+
+@broken("reversed-once", "was given back, and was not won", "pay_1", "wrongly reversed")
+def a_lost_dispute_that_was_given_back(story: Story) -> None:
+    credited(story)
+    for news in ("opened", "lost"):
+        story.back(id="dp_1", news=news)
+    story.debit(id="dp_1")
+    story.debit(id="dp_1", amount=-200)
+    story.audited()
+
+
+@broken("reversed-once", "A was charged 70 EUR (minor units) for no refund or dispute", "pay_1", "wrongly reversed")
+def taken_back_for_no_reason(story: Story) -> None:
+    credited(story)
+    story.back()
+    story.debit()
+    story.debit(amount=70, id="re_9")
+    story.audited()
+
+
+@broken("reversed-once", "was taken back, and the payment was never credited", "pay_1", "wrongly reversed")
+def taken_back_what_was_set_aside(story: Story) -> None:
+    story.asks()
+    story.captured(captured=300)
+    story.set_aside()
+    story.back(amount=100)
+    story.debit(amount=100)
+    story.audited()
+
+
+@broken("credited-at-most-once", "pay_1 was credited 2 times", "pay_1", "doubled")
+@holds("reversed-once")
+def credited_twice_and_refunded_once(story: Story) -> None:
+    credited(story)
+    story.entry()
+    story.back()
+    story.debit()
+    story.audited()
+
+
+@holds("reversed-once")
+def a_refund_of_an_account_that_could_not_be_read(story: Story) -> None:
+    credited(story)
+    story.back()
+    story.unread()
+    story.audited()
+
+
+# refunded-at-most-once
+
+
+@holds("refunded-at-most-once")
+def one_wish_asked_twice_and_two_of_the_same_amount(story: Story) -> None:
+    story.wants_back(key="b1")
+    story.wants_back(key="b1", attempt=2)
+    story.wants_back(key="b2")
+    story.back(id="re_1", key="refund-1")
+    story.back(id="re_2", key="refund-2")
+
+
+@holds("refunded-at-most-once")
+def the_same_given_back_at_the_provider_itself(story: Story) -> None:
+    story.wants_back()
+    story.back(id="re_1", key="refund-1")
+    story.back(id="re_2")
+
+
+@unknown("refunded-at-most-once", "nobody asked for a refund")
+def money_that_went_back_by_other_hands(story: Story) -> None:
+    story.asks()
+    story.back()
+
+
+@broken(
+    "refunded-at-most-once",
+    "pay_1 was given back 2 times for 1 wishes of 200: re_1 and re_2",
+    "pay_1",
+    "refunded again",
+)
+def one_wish_and_two_refunds(story: Story) -> None:
+    story.captured()
+    story.wants_back()
+    story.back(id="re_1", key="refund-1")
+    story.back(id="re_2", key="refund-2")
+
+
+# Reversals, and the other promises
+
+
+@broken("acknowledged-is-durable", "the callback of re_1 was acknowledged", "pay_1", "late")
+@holds("reversed-once")
+def a_refund_heard_and_forgotten(story: Story) -> None:
+    credited(story)
+    story.entry(snapshot=BEFORE)
+    story.callback()
+    story.back()
+    story.callback(1, "payment.refunded", reversal="re_1")
+    story.balance(500, snapshot=BEFORE)
+    story.debit()
+    story.audited()
+
+
+@holds("acknowledged-is-durable")
+def a_refund_heard_and_kept(story: Story) -> None:
+    credited(story)
+    story.entry(snapshot=BEFORE)
+    story.callback()
+    story.back()
+    story.callback(1, "payment.refunded", reversal="re_1")
+    story.debit(snapshot=BEFORE)
+    story.balance(300, snapshot=BEFORE)
+    story.debit()
+    story.audited()
+
+
+@holds("told-the-truth")
+@holds("status-never-goes-back")
+def credited_reversed_and_credited_again_when_the_dispute_was_won(story: Story) -> None:
+    story.captured()
+    story.entry(written=story.now)
+    story.reads(word="credited")
+    story.back(amount=500, id="dp_1", news="opened")
+    story.debit(amount=500, id="dp_1", written=story.now)
+    story.reads(word="reversed", look="r")
+    story.back(amount=500, id="dp_1", news="won")
+    story.debit(amount=-500, id="dp_1", written=story.now)
+    story.reads(word="credited", look="c", final=True)
+    story.audited()
+
+
+@holds("told-the-truth")
+@holds("status-never-goes-back")
+def a_part_went_back_and_something_is_still_credited(story: Story) -> None:
+    story.captured()
+    story.entry(written=story.now)
+    story.reads(word="credited")
+    story.back()
+    story.debit(written=story.now)
+    story.reads(word="credited", look="c", final=True)
+    story.audited()
+
+
+@holds("told-the-truth")
+@holds("status-never-goes-back")
+def failed_by_a_service_that_has_no_other_word_for_it(story: Story) -> None:
+    story.captured()
+    story.entry(written=story.now)
+    story.reads(word="credited")
+    story.back(amount=500)
+    story.debit(amount=500, written=story.now)
+    story.reads(word="failed", look="c", final=True)
+    story.audited()
+
+
+@broken("status-never-goes-back", "read 'reversed' and later 'credited'", "pay_1", "regressed")
+@holds("told-the-truth")
+def a_refund_that_a_late_capture_made_forgotten(story: Story) -> None:
+    story.captured()
+    story.entry(written=story.now)
+    story.back(amount=500)
+    story.debit(amount=500, written=story.now)
+    story.reads(word="reversed")
+    story.reads(word="credited", look="c", final=True)
+    story.audited()
+
+
+@broken("told-the-truth", "read 'credited' after all had settled, and the ledger has nothing left of it", "pay_1")
+@holds("status-never-goes-back")
+def still_credited_by_word_when_all_of_it_went_back(story: Story) -> None:
+    story.captured()
+    story.entry(written=story.now)
+    story.reads(word="credited")
+    story.back(amount=500)
+    story.debit(amount=500, written=story.now)
+    story.reads(word="credited", look="c", final=True)
+    story.audited()
+
+
+@broken("told-the-truth", "read 'reversed', and nothing had gone back", "pay_1")
+def reversed_by_word_only(story: Story) -> None:
+    story.captured()
+    story.entry(written=story.now)
+    story.reads(word="reversed")
+    story.audited()
+
+
+@broken("told-the-truth", "read 'reversed' after all had settled, and the credit is in the ledger", "pay_1")
+def reversed_by_word_after_the_dispute_was_won(story: Story) -> None:
+    story.captured()
+    story.entry(written=story.now)
+    for news, amount in (("opened", 500), ("won", -500)):
+        story.back(amount=500, id="dp_1", news=news)
+        story.debit(amount=amount, id="dp_1", written=story.now)
+    story.reads(word="reversed", final=True)
+    story.audited()
+
+
+@holds("balance-is-sum-of-entries")
+def a_balance_below_zero(story: Story) -> None:
+    """What a bank takes back may have been spent."""
+    story.ledger_read()
+    story.entry()
+    story.debit(amount=700)
+    story.balance(-200)
 
 
 # All of them
@@ -1091,6 +1509,12 @@ def test_an_empty_history_proves_nothing(invariant: str) -> None:
         (a_payment_that_is_not_what_was_asked_for_at_a_target_that_shows_no_doubts, "set aside"),
         (a_payment_set_aside_although_it_is_what_was_asked_for, "lost"),
         (a_run_that_ended_before_its_audit, "unknown"),
+        (two_equal_refunds_a_dispute_won_and_one_lost, "reversed"),
+        (a_refund_of_what_was_set_aside, "set aside"),
+        (one_refund_taken_back_twice, "reversed twice"),
+        (a_second_refund_that_was_forgotten, "not reversed"),
+        (the_whole_taken_back_for_a_part, "wrongly reversed"),
+        (a_refund_heard_and_forgotten, "late"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -35,6 +35,9 @@ STEPS = {
 class Wish:
     """What one customer asks for, and what becomes of it.
 
+    Of what was credited, a part may be `refunded` by customer service, and a part be disputed, and the dispute be `won` or
+    `lost`; or all of it is taken back (`gone`).
+
     `credited`; a `part` captured, and that part credited; `revived` after a failure; `found` only when the service asked;
     set `aside` because it was not what was asked for; `declined`. What is asked for is even, and one less is nobody's wish.
     """
@@ -46,6 +49,33 @@ class Wish:
     answers: tuple[bool, ...]
     refusals: int
     repeats: int
+    fall: str = ""
+
+    @property
+    def back(self) -> tuple[tuple[str, str, int], ...]:
+        """What goes back, and comes back again: its id, the news of it, and the amount."""
+        part = max(1, self.taken // 3)
+        return {
+            "": (),
+            "refunded": ((f"re_{self.n}", "refunded", part),),
+            "won": ((f"dp_{self.n}", "opened", part), (f"dp_{self.n}", "won", part)),
+            "lost": (
+                (f"re_{self.n}", "refunded", part),
+                (f"dp_{self.n}", "opened", part),
+                (f"dp_{self.n}", "lost", part),
+            ),
+            "gone": ((f"dp_{self.n}", "opened", self.taken),),
+        }[self.fall]
+
+    @property
+    def moves(self) -> tuple[tuple[str, int], ...]:
+        """What that is in the ledger."""
+        signs = {"refunded": -1, "opened": -1, "won": 1}
+        return tuple((f"{id} {news}", signs[news] * amount) for id, news, amount in self.back if news in signs)
+
+    @property
+    def left(self) -> int:
+        return self.taken + sum(amount for _, amount in self.moves)
 
     @property
     def taken(self) -> int:
@@ -58,7 +88,7 @@ class Wish:
     @property
     def word(self) -> str:
         if self.in_ledger:
-            return "credited"
+            return "credited" if self.left else "reversed"
         return "failed" if self.fate == "declined" else "processing"
 
 
@@ -78,7 +108,7 @@ def runs(draw: st.DrawFn) -> Told:
         Wish(
             n=n,
             account=draw(st.sampled_from("AB")),
-            amount=2 * draw(st.sampled_from([250, 350]) | st.integers(1, 10**9)),
+            amount=2 * draw(st.sampled_from([250, 350]) | st.integers(3, 10**9)),
             fate="credited" if n == 1 else draw(st.sampled_from(FATES)),
             answers=(True, True) if n == 1 else draw(st.sampled_from([(True,), (False, True), (True, True)])),
             refusals=draw(st.integers(0, 2)),
@@ -86,17 +116,22 @@ def runs(draw: st.DrawFn) -> Told:
         )
         for n in range(1, draw(st.integers(1, 4)) + 1)
     ]
-    story, written = Story(), dict[int, float]()
+    rest = st.lists(st.sampled_from(["", "refunded", "won", "lost", "gone"]), min_size=3, max_size=3)
+    wishes = [
+        replace(wish, fall=fall if wish.fate in PAID else "")
+        for wish, fall in zip(wishes, ["refunded", *draw(rest)], strict=False)
+    ]
+    story, written = Story(), dict[int | str, float]()
     story.plan(about=tuple(INVARIANTS))
     tellings = {wish.n: list(_moments(story, wish, written)) for wish in wishes}
     for n in draw(st.permutations([n for n, moments in tellings.items() for _ in moments])):
         tellings[n].pop(0)()
     _audit(story, wishes, written)
-    victim = draw(st.sampled_from([wish for wish in wishes if wish.fate in PAID]))
+    victim = draw(st.sampled_from([wish for wish in wishes if wish.fate in PAID and wish.left]))
     return Told(tuple(story.events), tuple(wishes), victim)
 
 
-def _moments(story: Story, wish: Wish, written: dict[int, float]) -> Iterator[Callable[[], Any]]:
+def _moments(story: Story, wish: Wish, written: dict[int | str, float]) -> Iterator[Callable[[], Any]]:
     """What happens to one wish, in order; what happens to others may come between."""
     n, money = wish.n, {"account": wish.account, "amount_minor": wish.amount}
     for attempt, answered in enumerate(wish.answers, 1):
@@ -122,7 +157,25 @@ def _moments(story: Story, wish: Wish, written: dict[int, float]) -> Iterator[Ca
         yield lambda: written.update({n: story.now})
     for _ in range(wish.repeats):
         yield lambda: story.callback(n)
+    yield lambda: _looks(story, wish, "credited" if wish.in_ledger else wish.word)
+    for reversal in wish.back:
+        yield from _reversal_moments(story, wish, reversal, written)
     yield lambda: _looks(story, wish, wish.word)
+
+
+def _reversal_moments(
+    story: Story, wish: Wish, reversal: tuple[str, str, int], written: dict[int | str, float]
+) -> Iterator[Callable[[], Any]]:
+    (id, news, amount), n = reversal, wish.n
+    refund = news == "refunded"
+    if refund:
+        yield lambda: story.wants_back(n, amount, key=f"b{n}")
+    key = f"refund-{n}" if refund else ""
+    yield lambda: story.back(n, amount, id=id, news=news, key=key, account=wish.account)
+    if news != "lost":
+        yield lambda: written.update({f"{id} {news}": story.now})
+    for _ in range(wish.repeats):
+        yield lambda: story.callback(n, f"payment.{news}" if refund else f"dispute.{news}", reversal=id)
 
 
 def _looks(story: Story, wish: Wish, word: str, **more: Any) -> None:
@@ -130,7 +183,7 @@ def _looks(story: Story, wish: Wish, word: str, **more: Any) -> None:
     story.reads(wish.n, word, account=wish.account, **more)
 
 
-def _audit(story: Story, wishes: list[Wish], written: dict[int, float]) -> None:
+def _audit(story: Story, wishes: list[Wish], written: dict[int | str, float]) -> None:
     """All comes to rest; the ledger is read, the service is made to ask, and the ledger is read again."""
     story.settled()
     _ledger(story, BEFORE, wishes, written)
@@ -147,13 +200,16 @@ def _audit(story: Story, wishes: list[Wish], written: dict[int, float]) -> None:
     story.audited()
 
 
-def _ledger(story: Story, snapshot: str, wishes: list[Wish], written: dict[int, float]) -> None:
+def _ledger(story: Story, snapshot: str, wishes: list[Wish], written: dict[int | str, float]) -> None:
     for account in "AB":
         own = [wish for wish in wishes if wish.account == account and wish.n in written]
-        story.balance(sum(wish.taken for wish in own), snapshot, account=account)
+        story.balance(sum(wish.left for wish in own), snapshot, account=account)
         story.ledger_read(snapshot, account=account)
         for wish in own:
             story.entry(wish.n, wish.taken, snapshot, account=account, written=written[wish.n])
+            for move, amount in wish.moves:
+                id = move.partition(" ")[0]
+                story.debit(wish.n, -amount, snapshot, id=id, account=account, written=written[move])
 
 
 # One anomaly in a clean run, and nothing else that is wrong
@@ -163,11 +219,18 @@ Plant = Callable[[list[Event], Wish], list[Event]]
 
 @dataclass(frozen=True)
 class Anomaly:
-    """What goes wrong, the promise that it breaks, and the word for the payment it befalls."""
+    """What goes wrong, the promise that it breaks, and the word for the payment it befalls: by default as it was.
+
+    One of a refund befalls the first wish, of which a part is always refunded.
+    """
 
     breaks: str
     word: str
     plant: Plant
+    of_a_refund: bool
+
+    def victim(self, told: Told) -> Wish:
+        return told.wishes[0] if self.of_a_refund else told.victim
 
     def __str__(self) -> str:
         return self.plant.__name__.replace("_", " ")
@@ -176,9 +239,9 @@ class Anomaly:
 ANOMALIES: list[Anomaly] = []
 
 
-def anomaly(breaks: str, word: str = "exact") -> Callable[[Plant], Plant]:
+def anomaly(breaks: str, word: str = "", *, of_a_refund: bool = False) -> Callable[[Plant], Plant]:
     def add(plant: Plant) -> Plant:
-        ANOMALIES.append(Anomaly(breaks, word, plant))
+        ANOMALIES.append(Anomaly(breaks, word, plant, of_a_refund))
         return plant
 
     return add
@@ -233,7 +296,7 @@ def credited_twice(events: list[Event], victim: Wish) -> list[Event]:
 @anomaly("every-payment-is-credited", "lost")
 def never_credited(events: list[Event], victim: Wish) -> list[Event]:
     left = [event for event in events if event.kind != "entry" or event["payment"] != f"pay_{victim.n}"]
-    return paid_in(left, victim.account, -victim.taken)
+    return paid_in(left, victim.account, -victim.left)
 
 
 @anomaly("every-payment-is-credited", "lost")
@@ -289,6 +352,62 @@ def credited_only_when_the_service_asked(events: list[Event], victim: Wish) -> l
     early = [e for e in events if e.kind == "entry" and e["payment"] == f"pay_{victim.n}" and e["snapshot"] == BEFORE]
     assert early
     return [event for event in events if event not in early]
+
+
+def debit_of(events: list[Event], victim: Wish, snapshot: str = FINAL) -> Event:
+    return next(
+        e for e in events if e.kind == "entry" and e["snapshot"] == snapshot and e.get("reversal") == f"re_{victim.n}"
+    )
+
+
+@anomaly("acknowledged-is-durable", "late", of_a_refund=True)
+def reversed_only_when_the_service_asked(events: list[Event], victim: Wish) -> list[Event]:
+    early = debit_of(events, victim, BEFORE)
+    return [event for event in events if event is not early]
+
+
+@anomaly("reversed-once", "reversed twice", of_a_refund=True)
+def a_refund_taken_back_twice(events: list[Event], victim: Wish) -> list[Event]:
+    debit = debit_of(events, victim)
+    return paid_in(after(events, debit, with_facts(debit, entry="again")), victim.account, debit["amount_minor"])
+
+
+@anomaly("reversed-once", "not reversed", of_a_refund=True)
+def a_refund_never_taken_back(events: list[Event], victim: Wish) -> list[Event]:
+    both = [debit_of(events, victim, snapshot) for snapshot in (BEFORE, FINAL)]
+    left = [event for event in events if not any(event is each for each in both)]
+    return paid_in(left, victim.account, -both[0]["amount_minor"])
+
+
+@anomaly("reversed-once", "wrongly reversed", of_a_refund=True)
+def a_refund_of_one_more(events: list[Event], victim: Wish) -> list[Event]:
+    debit = debit_of(events, victim)
+    more = changed(events, lambda event: event is debit, amount_minor=debit["amount_minor"] - 1)
+    return paid_in(more, victim.account, -1)
+
+
+@anomaly("reversed-once", "wrongly reversed", of_a_refund=True)
+def money_taken_back_for_nothing(events: list[Event], victim: Wish) -> list[Event]:
+    debit = debit_of(events, victim)
+    nothing = with_facts(debit, entry="nothing", reversal="re_99", amount_minor=-1)
+    return paid_in(after(events, debit, nothing), victim.account, -1)
+
+
+@anomaly("reversed-once", "wrongly reversed", of_a_refund=True)
+def a_refund_given_back_like_a_dispute_that_was_won(events: list[Event], victim: Wish) -> list[Event]:
+    debit = debit_of(events, victim)
+    again = with_facts(debit, entry="again", amount_minor=-debit["amount_minor"])
+    return paid_in(after(events, debit, again), victim.account, -debit["amount_minor"])
+
+
+@anomaly("refunded-at-most-once", "refunded again", of_a_refund=True)
+def one_wish_refunded_twice(events: list[Event], victim: Wish) -> list[Event]:
+    """And each of them in the ledger, as it should be."""
+    given = next(e for e in events if e.kind == "reversal" and e["reversal"] == f"re_{victim.n}")
+    debit = debit_of(events, victim)
+    charged = after(events, given, with_facts(given, reversal="re_99"))
+    charged = after(charged, debit, with_facts(debit, entry="again", reversal="re_99"))
+    return paid_in(charged, victim.account, debit["amount_minor"])
 
 
 @anomaly("told-the-truth")
@@ -418,7 +537,10 @@ def test_a_clean_run_holds(told: Told) -> None:
 
     expected = {"found": "late", "aside": "set aside"}
     captured = [wish for wish in told.wishes if wish.fate != "declined"]
-    assert words(told.events, verdicts) == {f"pay_{each.n}": expected.get(each.fate, "exact") for each in captured}
+    right = {wish.n: "reversed" if wish.fall else "exact" for wish in captured}
+    assert words(told.events, verdicts) == {
+        f"pay_{each.n}": expected.get(each.fate, right[each.n]) for each in captured
+    }
 
 
 @pytest.mark.parametrize("anomaly", ANOMALIES, ids=str)
@@ -426,7 +548,8 @@ def test_a_clean_run_holds(told: Told) -> None:
 @given(told=runs())
 def test_one_anomaly_breaks_exactly_its_promise(anomaly: Anomaly, told: Told) -> None:
     """Once, and with evidence from the history itself; the payment it befell has the word for it, and no other has."""
-    events = anomaly.plant(list(told.events), told.victim)
+    victim = anomaly.victim(told)
+    events = anomaly.plant(list(told.events), victim)
     verdicts = judged(events)
     assert broken(verdicts) == {anomaly.breaks}
     [violation] = verdicts[anomaly.breaks].violations
@@ -434,8 +557,8 @@ def test_one_anomaly_breaks_exactly_its_promise(anomaly: Anomaly, told: Told) ->
     assert all(any(each is event for event in events) for each in violation.evidence)
 
     before, now = words(told.events, judged(told.events)), words(events, verdicts)
-    assert now[f"pay_{told.victim.n}"] == anomaly.word
-    others = before.keys() - {f"pay_{told.victim.n}"}
+    assert now[f"pay_{victim.n}"] == (anomaly.word or before[f"pay_{victim.n}"])
+    others = before.keys() - {f"pay_{victim.n}"}
     assert {name: now[name] for name in others} == {name: before[name] for name in others}
 
 
@@ -447,18 +570,19 @@ SILENT = {"every-payment-is-credited", "acknowledged-is-durable", "told-the-trut
 @given(told=runs())
 def test_nothing_is_said_of_an_account_whose_books_could_not_be_read(anomaly: Anomaly, told: Told) -> None:
     """What is missing there may be in the part that nobody saw."""
-    unread = told_by(lambda story: story.unread(account=told.victim.account))
-    events = anomaly.plant(list(told.events), told.victim)
+    victim = anomaly.victim(told)
+    unread = told_by(lambda story: story.unread(account=victim.account))
+    events = anomaly.plant(list(told.events), victim)
     events = after(events, last(events, "settled"), *unread)
     verdicts = judged(events)
     assert broken(verdicts) == set()
     assert status_of(verdicts.values()) is Status.UNKNOWN
-    assert words(events, verdicts)[f"pay_{told.victim.n}"] == "unknown"
+    assert words(events, verdicts)[f"pay_{victim.n}"] == "unknown"
 
 
 @given(told=runs(), anomaly=st.none() | st.sampled_from(ANOMALIES))
 def test_judging_what_was_written_down_is_judging_what_was_seen(told: Told, anomaly: Anomaly | None) -> None:
     """To the last word of the evidence."""
-    events = list(told.events) if anomaly is None else anomaly.plant(list(told.events), told.victim)
+    events = list(told.events) if anomaly is None else anomaly.plant(list(told.events), anomaly.victim(told))
     written = [Event.from_json(event.to_json()) for event in History.merged(events)]
     assert judged(written) == judged(events)
