@@ -6,7 +6,8 @@ import secrets
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from random import Random
@@ -19,26 +20,37 @@ import harness.faults
 import harness.invariants
 import scenarios
 import scenarios.flows
+import scenarios.meetings
+from harness.engines.interleave import Interleave
 from harness.engines.load import load_plan
-from harness.engines.suite import NAME, RUNS, Job, Order, begin, carry_out_all, program
-from harness.engines.sweep import FAILURES, LINKS, Shard, Sweep
+from harness.engines.shrink import TOO_RARE, Shrink, Shrunk, choose
+from harness.engines.shrink import shrink as shrink_plan
+from harness.engines.side_by_side import carry_out_side_by_side
+from harness.engines.suite import NAME, RUNS, Job, Order, Progress, begin, carry_out_all, program
+from harness.engines.sweep import FAILURES, LINKS, Hit, Shard, Sweep
+from harness.engines.sweep_pairs import BUDGET, Pairs
 from harness.faults import FAULTS
 from harness.flow import FLOWS
 from harness.history import HistoryError
 from harness.judge import judge as judge_history
 from harness.judge import plan_event, status_of
+from harness.meeting import MEETINGS
+from harness.meeting import Order as Turns
 from harness.plan import PlanError
 from harness.registry import UnknownName
 from harness.registry import load as load_all
-from harness.run import histories, recorded
+from harness.run import Recorded, histories, recorded
 from harness.scenario import SCENARIOS
+from harness.shorter import weight
 from harness.stack import StackError
+from harness.stacks.ports import free_port
 from harness.stacks.postgres_files import PostgresError
 from harness.stacks.processes import processes
 from harness.stacks.proxies import Refused, ToxicError
 from harness.target import TargetError
 from harness.target import read as read_target
 from harness.verdict import INVARIANTS, Status
+from harness.weather import weather_panel
 
 
 class UsageError(Exception):
@@ -48,6 +60,7 @@ class UsageError(Exception):
 HOLDS, BROKEN, USAGE, UNKNOWN, CRASHED, INTERRUPTED = 0, 1, 2, 3, 70, 130
 KNOWN = (UsageError, PlanError, TargetError, HistoryError, UnknownName, StackError, PostgresError, Refused, ToxicError)
 EXIT = {Status.HOLDS: HOLDS, Status.BROKEN: BROKEN, Status.UNKNOWN: UNKNOWN}
+WORKERS = 2 * (os.cpu_count() or 1)
 REFERENCE = Path(__file__).parent.parent / "reference_impl" / "target.toml"
 
 app = typer.Typer(
@@ -65,7 +78,14 @@ Seed = Annotated[
 Target = Annotated[
     Path, typer.Option(help="The service to break: its target.toml.", show_default="the reference service")
 ]
-Mutant = Annotated[str | None, typer.Option(help="Run the reference service with this planted bug instead.")]
+Mutant = Annotated[str | None, typer.Option(help="Run the service with this planted bug of its own instead.")]
+Dialects = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dialect",
+        help="Callbacks in this dialect, in the place of the target's; named several times, everything in each of them.",
+    ),
+]
 Out = Annotated[Path, typer.Option(help="Where the folder of this command is made.")]
 
 
@@ -97,13 +117,23 @@ def run(
     mutant: Mutant = None,
     out: Out = RUNS,
     time_budget: Annotated[float | None, typer.Option(help="Begin no further scenario after so many seconds.")] = None,
+    dialect: Dialects = None,
 ) -> None:
     """The default suite, or the scenarios named: does the service survive the stories everyone should know?"""
     seed = _seed(seed)
     chosen = [SCENARIOS[name] for name in dict.fromkeys(names or SCENARIOS)]
     options = _options(seed=seed, target=target, mutant=mutant)
-    jobs = [Job(each.plan(seed), f"{program()} run {each.name}{options}", _mutant(mutant)) for each in chosen]
-    again = " ".join([program(), "run", *(names or [])]) + options
+    jobs = [
+        Job(
+            each.plan(seed),
+            f"{program()} run {each.name}{options}{_speaking(each_dialect)}",
+            _mutant(mutant, target),
+            each_dialect,
+        )
+        for each_dialect in _dialects(dialect)
+        for each in chosen
+    ]
+    again = " ".join([program(), "run", *(names or [])]) + options + _speaking(*(dialect or ()))
     name = chosen[0].name if len(chosen) == 1 else "suite"
     order = Order(name=name, jobs=jobs, target=target, seed=seed, again=again, out=out, time_budget_s=time_budget)
     raise typer.Exit(_carry_out(order))
@@ -120,6 +150,14 @@ def sweep(
         str | None, typer.Option(help='Only "db COMMIT 2", as on the map; or every "db COMMIT".')
     ] = None,
     shard: Annotated[str, typer.Option(metavar="I/N", help="The I-th of N parts, for several machines.")] = "1/1",
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="Two failures in a run: the second hits what came after the first.")
+    ] = False,
+    budget: Annotated[int, typer.Option(min=2, help="With --pairs, at most so many plans.")] = BUDGET,
+    second: Annotated[
+        str | None, typer.Option(help='After the failure that is named, this one: "hook POST /callbacks 2, cut-after".')
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="How many stacks side by side.")] = WORKERS,
     allow_unreached: Annotated[bool, typer.Option(help="Exit 0 though some messages did not come again.")] = False,
     seed: Seed = None,
     target: Target = REFERENCE,
@@ -135,22 +173,32 @@ def sweep(
         flows=[FLOWS[name] for name in dict.fromkeys(names or FLOWS)],
         seed=seed,
         options=_options(seed=seed, target=target, mutant=mutant),
-        mutant=_mutant(mutant),
+        mutant=_mutant(mutant, target),
         links=_among("link", link, LINKS),
         failures=_among("fault", fault, tuple(FAILURES)),
         crossing=crossing,
         shard=_shard(shard),
     )
+    again = " ".join([program(), "sweep", *(names or []), *asked.narrowed()])
+    makers: list[Callable[[Sequence[Any]], Sequence[Job]]] = [asked.jobs]
+    if pairs:
+        makers = [(two := Pairs(asked, budget)).firsts, two.seconds]
+        again += f" --pairs --budget {budget}"
+    elif second is not None:
+        makers = [lambda runs: [asked.job(replace(cell, second=_hit(second))) for cell in asked.all_cells(runs)]]
+        again += f" --second {shlex.quote(second)}"
     recordings = asked.recordings()
     console = Console()
     say(console, f"seed {seed} · {len(recordings)} calm recordings first")
     with Live("sweep", total=len(recordings), console=console, terse=True) as live:
 
-        def broken_in_every_way(recorded: Sequence[Any]) -> Sequence[Job]:
-            jobs = asked.jobs(recorded)
+        def made_of(runs: Sequence[Any]) -> Sequence[Job]:
+            if not makers:
+                return []  # all that came of the recordings is done
+            jobs = makers.pop(0)(runs)
             if not jobs:
-                raise UsageError("there is nothing to break: no message of the calm recordings is what was asked for")
-            live.expects(len(recordings) + len(jobs))
+                raise UsageError("there is nothing to break: no message that was recorded is what was asked for")
+            live.expects(len(runs) + len(jobs))
             say(console, f"{len(jobs)} plans came of them")
             return jobs
 
@@ -159,9 +207,10 @@ def sweep(
             jobs=recordings,
             target=target,
             seed=seed,
-            again=" ".join([program(), "sweep", *(names or []), *asked.narrowed()]) + asked.options,
+            again=again + asked.options,
             out=out,
-            then=broken_in_every_way,
+            then=made_of,
+            workers=workers,
         )
         interrupted, progress = work(order, live)
 
@@ -175,6 +224,69 @@ def sweep(
     raise typer.Exit(HOLDS if forgiven else code)
 
 
+@app.command(
+    epilog="Examples: topup-chaos interleave · topup-chaos interleave duplicate-callbacks --mutant checks-then-acts"
+)
+def interleave(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[MEETING]...", help="All of them when left out.")
+    ] = None,
+    preemptions: Annotated[
+        int | None,
+        typer.Option(min=0, help="Leave a request that could go on at most so often. Any number when left out."),
+    ] = None,
+    order: Annotated[
+        str | None, typer.Option(help='Only this order: whose turn it is, as in "1 1 2 1"; then as it comes.')
+    ] = None,
+    seed: Seed = None,
+    target: Target = REFERENCE,
+    mutant: Mutant = None,
+    out: Out = RUNS,
+    time_budget: Annotated[float | None, typer.Option(help="Begin no further plan after so many seconds.")] = None,
+) -> None:
+    """Every order in which the database statements of concurrent requests can meet: is there a race?"""
+    from reports.orders_table import text
+    from reports.terminal import Live
+
+    seed = _seed(seed)
+    options = _options(seed=seed, target=target, mutant=mutant)
+    bounds = "" if preemptions is None else f" --preemptions {preemptions}"
+
+    def again(meeting: str, turns: str) -> str:
+        only = f" --order {shlex.quote(turns)}" if turns else bounds
+        return f"{program()} interleave {meeting}{only}{options}"
+
+    asked = Interleave(
+        meetings=[MEETINGS[name] for name in dict.fromkeys(names or MEETINGS)],
+        seed=seed,
+        again=again,
+        mutant=_mutant(mutant, target),
+        bound=preemptions,
+        only=_turns(order),
+    )
+    jobs = asked.first()
+    console = Console()
+    say(console, f"seed {seed} · {len(asked.meetings)} meetings")
+    with Live("interleave", total=None, console=console, terse=True) as live:
+        whole = Order(
+            name="interleave",
+            jobs=jobs,
+            target=target,
+            seed=seed,
+            again=" ".join([program(), "interleave", *(names or [])]) + bounds + options,
+            out=out,
+            time_budget_s=time_budget,
+            then=asked.further,
+            unfinished=asked.unfinished,
+        )
+        interrupted, progress = work(whole, live)
+
+    def show(suite: Any) -> None:
+        console.print(text(asked, suite), soft_wrap=True)
+
+    raise typer.Exit(_conclude(whole, interrupted, progress, console, show, but=asked.retold()))
+
+
 @app.command(epilog="Example: topup-chaos replay reports/runs/latest --times 10")
 def replay(
     recorded_run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under reports/runs, or a run.json.")],
@@ -184,13 +296,15 @@ def replay(
     out: Out = RUNS,
 ) -> None:
     """The same plans again, on the same service (or on a mutant); says how often the verdict repeats."""
-    earlier = recorded(recorded_run)
+    earlier = _of_target(target, recorded(recorded_run))
     options = f" --times {times}" if times > 1 else ""
     lies = Path(os.path.relpath(recorded_run.resolve()))  # `latest` will soon mean another run
     again = f"{program()} replay {shlex.quote(str(lies))}{options}{_options(target=target, mutant=mutant)}"
-    # One service start for each mutant, however the runs were ordered.
-    asked = sorted((each for each in earlier for _ in range(times)), key=lambda each: each.mutant or "")
-    jobs = [Job(each.plan, again, _mutant(mutant or each.mutant)) for each in asked]
+    # One stack for each dialect and one service start for each mutant, however the runs were ordered.
+    asked = sorted(
+        (each for each in earlier for _ in range(times)), key=lambda each: (each.dialect or "", each.mutant or "")
+    )
+    jobs = [Job(each.plan, again, _mutant(mutant or each.mutant, target), each.dialect) for each in asked]
     seed = earlier[0].plan.seed if earlier else 0
     order = Order(name="replay", jobs=jobs, target=target, seed=seed, again=again, out=out)
 
@@ -199,6 +313,62 @@ def replay(
         return f"the verdict repeated in {same} of {len(runs)} runs"
 
     raise typer.Exit(_carry_out(order, repeats))
+
+
+@app.command(epilog="Examples: topup-chaos shrink reports/runs/latest · topup-chaos shrink RUN --tries 20 --needed 3")
+def shrink(
+    recorded_run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under reports/runs, or a run.json.")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="[PLAN]", help="Which broken plan of it; the first when left out.")
+    ] = None,
+    promise: Annotated[str | None, typer.Option(help="Which of the promises that it broke must stay broken.")] = None,
+    tries: Annotated[int, typer.Option(min=1, help="How often a plan is tried before it counts as broken.")] = 5,
+    needed: Annotated[
+        int | None,
+        typer.Option(min=1, help="In how many of them it must be broken; as often as the plan itself when left out."),
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, help="Make no more tries than this, of all plans together.")] = 600,
+    time_budget: Annotated[float, typer.Option(help="Try nothing more after so many seconds.")] = 300.0,
+    target: Target = REFERENCE,
+    out: Out = RUNS,
+) -> None:
+    """The shortest plan that is still broken: leaves out of a recorded plan whatever it does not need."""
+    from reports.words import count
+
+    if needed is not None and needed > tries:
+        raise UsageError(f"--needed {needed} cannot be met in --tries {tries}")
+    chosen, by = choose(_of_target(target, recorded(recorded_run)), name, promise)
+    mutant = _mutant(chosen.mutant, target)
+    job = Job(chosen.plan, "", mutant)
+    order = Order(name="shrink", jobs=[job], target=target, seed=chosen.plan.seed, again="", out=out)
+    progress = begin(order)
+    lies = shlex.quote(os.path.relpath(progress.folder))
+    again = f"{program()} replay {lies} --times 10{_options(target=target)}"
+    wanted = Shrink(
+        plan=chosen.plan,
+        promise=by,
+        target=target,
+        mutant=mutant,
+        dialect=chosen.dialect,
+        again=again,
+        needed=needed,
+        tries=tries,
+        tries_max=most,
+        time_budget_s=time_budget,
+    )
+    console, shrunk = Console(), Shrunk(chosen.plan)
+    size = weight(chosen.plan)
+    say(console, f"{chosen.plan.name}, by {by}: {count(size.operations, 'operation')} in {count(size.steps, 'step')}")
+
+    def tell(so_far: Shrunk) -> None:
+        size, (broken, of) = so_far.weight, so_far.times
+        left = f"{count(size.operations, 'operation')} in {count(size.steps, 'step')}"
+        say(console, f"  {left:<27} broken in {broken} of {of}   (try {so_far.tried})")
+        if so_far.plan.steps == chosen.plan.steps and broken >= so_far.needed > 0:
+            say(console, f"  a shorter plan counts when it is broken in {so_far.needed} of at most {tries} tries")
+
+    interrupted = asyncio.run(_until_interrupted(lambda: shrink_plan(wanted, progress, shrunk, tell)))
+    raise typer.Exit(_shortened(console, replace(order, again=again), progress, shrunk, interrupted))
 
 
 @app.command(epilog="Example: topup-chaos judge reports/runs/latest/history.jsonl")
@@ -270,7 +440,7 @@ def load(
         f" --users {users} --spawn-rate {spawn_rate:g} --time {time}{_options(seed=seed, target=target, mutant=mutant)}"
     )
     again = f"{program()} load{options}"
-    jobs = [Job(load_plan(seed, users, spawn_rate, time), again, _mutant(mutant))]
+    jobs = [Job(load_plan(seed, users, spawn_rate, time), again, _mutant(mutant, target))]
     order = Order(name="load", jobs=jobs, target=target, seed=seed, again=again, out=out, named=False)
 
     def statistics(runs: Sequence[Any]) -> str:
@@ -289,6 +459,7 @@ def list_() -> None:
     kinds = {
         "scenarios": {name: each.story for name, each in SCENARIOS.items()},
         "flows": {name: each.story for name, each in FLOWS.items()},
+        "meetings": {name: each.story for name, each in MEETINGS.items()},
         "faults": {name: each.effect for name, each in FAULTS.items()},
         "invariants": {name: each.promise for name, each in INVARIANTS.items()},
         "mutants": {name: each.lie for name, each in catalogue().items()},
@@ -317,10 +488,17 @@ def up(target: Target = REFERENCE, mutant: Mutant = None, out: Out = RUNS) -> No
     console = Console()
 
     async def stay() -> None:
-        async with processes(target, out / "up" / "logs", Random(_seed(None)), mutant=_mutant(mutant)) as stack:
+        port = free_port()
+        panel = f"http://127.0.0.1:{port}/"
+        starting = processes(
+            target, out / "up" / "logs", Random(_seed(None)), mutant=_mutant(mutant, target), panel_url=panel
+        )
+        async with starting as stack, weather_panel(stack.links, port, f"{stack.provider_url}/"):
             for name, link in stack.links.items():
                 say(console, f"  {name:<9} {'postgresql' if name == 'db' else 'http'}://{link.url}")
-            say(console, f"  provider  {stack.provider_url}/control")
+            say(console, f"  page      {stack.provider_url}/")
+            say(console, f"  provider  {stack.provider_url}/control/openapi.json")
+            say(console, f"  weather   {panel}")
             say(console, f"  proxies   {stack.proxies}")
             say(console, f"  logs      {stack.directory}\nCtrl-C ends it.")
             await asyncio.Event().wait()
@@ -339,7 +517,8 @@ def _carry_out(order: Order, remark: Callable[[Sequence[Any]], str] | None = Non
 
     console = Console()
     say(console, f"seed {order.seed} · {len(order.jobs)} to run")
-    with Live(order.name, total=len(order.jobs), console=console) as live:
+    several = len({job.dialect for job in order.jobs}) > 1
+    with Live(order.name, total=len(order.jobs), console=console, by_dialect=several) as live:
         interrupted, progress = work(order, live)
 
     def show(suite: Any) -> None:
@@ -349,16 +528,43 @@ def _carry_out(order: Order, remark: Callable[[Sequence[Any]], str] | None = Non
     return _conclude(order, interrupted, progress, console, show)
 
 
-def _conclude(order: Order, interrupted: bool, progress: Any, console: Console, show: Callable[[Any], None]) -> int:
-    """Write the reports of what was carried out, tell of it, *show* what the command is about; the exit code."""
+def _shortened(console: Console, order: Order, progress: Progress, shrunk: Shrunk, interrupted: bool) -> int:
+    """Tell the story that is left, and write its report; the exit code, which is that of a finding."""
+    from reports.steps import told
+
+    broken, of = shrunk.times
+    if shrunk.ended == TOO_RARE:
+        say(console, f"broken in {broken} of {of}: too rare to be made shorter; ask for less with --needed and --tries")
+        say(console, "It remains a finding: what was seen once happened.")
+    for line in () if shrunk.run is None else told(shrunk.plan):
+        say(console, f"  {line}")
+    if shrunk.run is None:
+        return INTERRUPTED if interrupted else BROKEN
+    if shrunk.ended and shrunk.ended != TOO_RARE:
+        say(console, f"perhaps it can be made shorter still: {shrunk.ended}")
+    return _conclude(order, interrupted, progress, console, lambda _: None)
+
+
+def _conclude(
+    order: Order,
+    interrupted: bool,
+    progress: Any,
+    console: Console,
+    show: Callable[[Any], None],
+    but: Collection[str] = (),
+) -> int:
+    """Write the reports of what was carried out, tell of it, *show* what the command is about; the exit code.
+
+    The terminal says no more of the runs that *but* names than that they did not hold: others tell their story.
+    """
     from reports.terminal import print_suite
 
     suite = progress.suite(order)
-    for line in progress.remarks:
+    for line in (*progress.remarks, *(f"left out: {why}" for why in suite.left_out)):
         say(console, line)
     _write_reports(suite)
     show(suite)
-    print_suite(suite, console, spent=progress.spent)
+    print_suite(suite, console, spent=progress.spent, but=but)
     if suite.left:
         why = "interrupted" if interrupted else "the time budget was spent"
         say(
@@ -372,6 +578,8 @@ def work(order: Order, watcher: Any) -> tuple[bool, Any]:
     """Carry out an order; whether it was interrupted, and what is done."""
     read_target(order.target)  # before anything is made
     progress = begin(order)
+    if order.workers > 1:
+        return carry_out_side_by_side(order, progress, watcher), progress
     interrupted = asyncio.run(_until_interrupted(lambda: carry_out_all(order, progress, watcher)))
     return interrupted, progress
 
@@ -407,6 +615,13 @@ def _among(kind: str, asked: Sequence[str] | None, there_are: Sequence[str]) -> 
     return [name for name in there_are if not asked or name in asked]
 
 
+def _hit(text: str) -> Hit:
+    try:
+        return Hit.read(text)
+    except ValueError as error:
+        raise UsageError(f"--second: {error}") from None
+
+
 def _shard(text: str) -> Shard:
     number, _, of = text.partition("/")
     if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
@@ -414,13 +629,51 @@ def _shard(text: str) -> Shard:
     return Shard(int(number), int(of))
 
 
-def _mutant(name: str | None) -> str | None:
-    """The mutant's name, once it is known to exist."""
-    if name is not None:
-        from reference_impl.mutants import catalogue
+def _turns(text: str | None) -> Turns | None:
+    if text is None:
+        return None
+    if not text.split() or not all(word.isdecimal() for word in text.split()):
+        raise UsageError(f"--order {text!r} is not an order: the numbers of requests, as in --order '1 1 2'")
+    return Turns(tuple(map(int, text.split())))
 
-        catalogue()[name]
+
+def _mutant(name: str | None, target: Path) -> str | None:
+    """The mutant's name, once it is known to exist: in the reference's catalogue, or in the target's own `mutants`."""
+    if name is None:
+        return None
+    if target.resolve() != REFERENCE.resolve():
+        return read_target(target).known_mutant(name)
+    from reference_impl.mutants import catalogue
+
+    catalogue()[name]
     return name
+
+
+def _of_target(target: Path, earlier: Sequence[Recorded]) -> Sequence[Recorded]:
+    """Runs that were recorded, once it is known that they were of this target."""
+    name = read_target(target).name
+    for each in earlier:
+        if each.target != name:
+            raise UsageError(
+                f"{each.plan.name!r} was run on {each.target}, and {target} is {name}: name its own with --target"
+            )
+    return earlier
+
+
+def _dialects(names: Sequence[str] | None) -> Sequence[str | None]:
+    """The dialects asked for, each once, known to exist; only None, which is the target's own, when none was."""
+    from fake_provider.dialects import find
+
+    for name in names or ():
+        try:
+            find(name)
+        except LookupError as unknown:
+            raise UsageError(str(unknown)) from None
+    return list(dict.fromkeys(names or ())) or [None]
+
+
+def _speaking(*dialects: str | None) -> str:
+    return "".join(f" --dialect {name}" for name in dialects if name)
 
 
 def _options(*, seed: int | None = None, target: Path = REFERENCE, mutant: str | None = None) -> str:
@@ -437,8 +690,9 @@ def load_everything() -> None:
     """Have every fault, invariant, scenario and flow register itself."""
     load_all(harness.faults)
     load_all(harness.invariants)
-    load_all(scenarios, but=("locustfile", "flows"))
+    load_all(scenarios, but=("locustfile", "flows", "meetings"))
     load_all(scenarios.flows)
+    load_all(scenarios.meetings)
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ class Deeds:
         match operation.kind:
             case "open_account":
                 await self._open(operation)
-            case "pay" | "decline" | "release" | "advance":
+            case "pay" | "decline" | "give_back" | "dispute" | "win" | "lose" | "release" | "advance" | "play_out":
                 await self._at_the_provider(operation)
             case "forge":
                 await self._forge(operation)
@@ -76,10 +76,13 @@ class Deeds:
     async def _perform(self, operation: Operation) -> Answer:
         """One attempt at an operation of the target."""
         attempts = self._attempts.setdefault(operation.id, [])
-        answer = await self._client.perform(operation.kind, operation.id, len(attempts) + 1, self._values(operation))
+        patience_s = operation.args.get("patience_s")
+        client = self._client if patience_s is None else self._client.with_patience(float(patience_s))
+        answer = await client.perform(operation.kind, operation.id, len(attempts) + 1, self._values(operation))
         attempts.append(answer.outcome)
-        if answer.facts.get("top_up"):
-            self._named[operation.id] = str(answer.facts["top_up"])
+        named = answer.facts.get("refund" if operation.kind == "refund" else "top_up")
+        if named:
+            self._named[operation.id] = str(named)
         return answer
 
     def _values(self, operation: Operation) -> dict[str, Any]:
@@ -92,9 +95,10 @@ class Deeds:
             values["top_up"] = self._named.get(about.id, "unknown")
         if account is not None and account.id in self._accounts:
             values |= self._accounts[account.id].values()
+        if operation.kind in ("top_up", "refund"):
+            values |= {"amount_minor": operation.amount_minor, "key": f"{self._name}-{operation.key}"}
         if operation.kind == "top_up":
-            values |= {"amount_minor": operation.amount_minor, "currency": operation.currency}
-            values |= {"method": operation.method, "key": f"{self._name}-{operation.key}"}
+            values |= {"currency": operation.currency, "method": operation.method}
         return values
 
     async def _at_the_provider(self, operation: Operation) -> None:
@@ -105,10 +109,20 @@ class Deeds:
                     await provider.release()
                 case "advance":
                     await provider.advance(float(operation.args["seconds"]))
+                case "play_out":
+                    await provider.play_out()
                 case "pay":
                     await provider.pay(await self._payment(operation))
-                case _:
+                case "decline":
                     await provider.decline(await self._payment(operation))
+                case "give_back":
+                    await provider.give_back(await self._payment(operation), operation.amount_minor)
+                case "dispute":
+                    await provider.dispute(await self._payment(operation), operation.amount_minor)
+                case "win":
+                    await provider.win(await self._payment(operation))
+                case _:
+                    await provider.lose(await self._payment(operation))
         except ProviderError as error:
             self._answered(operation, Outcome.NOT_DONE, str(error))
         else:
@@ -178,7 +192,7 @@ class Deeds:
         unsure = [
             self._operations[id]
             for id, outcomes in self._attempts.items()
-            if self._operations[id].kind in ("top_up", "open_account")
+            if self._operations[id].kind in ("top_up", "open_account", "refund")
             and together(outcomes) is Outcome.UNKNOWN
             and id not in self._named
         ]

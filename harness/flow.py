@@ -6,15 +6,20 @@ of the sweep one fault stands in the same place, on one message.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
-from harness.plan import Begin, End, Plan, Scalar
+from harness.plan import Begin, End, Operation, Plan, Scalar
 from harness.registry import Registry, name_of
 from harness.scenario import MONEY, Draft
 
-SWEPT = "swept"
-"""The id of the one fault of a sweep, in every plan of it."""
+TOLD = ("top_up", "reconcile")
+PATIENCE_S = 1.0
+"""How long the client of one of these waits for its answer: hundreds of plans wait for one that does not come."""
+SWEPT, SECOND = "swept", "second"
+"""The ids of the fault of a sweep, in every plan of it, and of the other one where there are two."""
+RETRY_S = 60.0
+"""Enough for a provider's first redelivery to be due, in seconds of its test clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +31,43 @@ class Blow:
 
 
 class FlowDraft(Draft):
-    """A draft with one stretch in it that is swept."""
+    """A draft with one stretch in it that is swept. With a second blow it goes on for a while after the first is mended."""
 
-    def __init__(self, rng: Random, blow: Blow) -> None:
+    def __init__(self, rng: Random, blow: Blow, second: Blow | None = None) -> None:
         super().__init__(rng)
-        self._blow = blow
+        self._blow, self._second = blow, second
+        self._asked: list[Operation] = []
+
+    def _do(self, operation: Operation) -> None:
+        if operation.kind in TOLD:
+            operation = replace(operation, args={**operation.args, "patience_s": PATIENCE_S})
+        if operation.kind == "top_up":
+            self._asked.append(operation)
+        super()._do(operation)
 
     @contextmanager
     def swept(self) -> Iterator[None]:
         """The stretch whose messages are broken, each in a plan of its own."""
+        self._asked.clear()
         self._add(Begin(SWEPT, self._blow.fault, self._blow.args))
+        if self._second is not None:
+            self._add(Begin(SECOND, self._second.fault, self._second.args))
         yield
         self._add(End(SWEPT))
+        if self._second is not None:
+            self._aftermath()
+            self._add(End(SECOND))
+
+    def _aftermath(self) -> None:
+        """What comes after a failure, so that another can hit it: clients ask again, with the same key; the provider tries
+        again; and the service asks the provider.
+        """
+        for operation in list(self._asked):
+            self._do(replace(operation, id=self._next("t")))
+        self._do(Operation(id=self._next("c"), kind="advance", args={"seconds": RETRY_S}))
+        self.quiet()
+        self.reconcile()
+        self.quiet()
 
 
 Tell = Callable[[FlowDraft], None]
@@ -45,18 +75,21 @@ Tell = Callable[[FlowDraft], None]
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A named stretch of business; `plan(seed)` is its calm recording, and with a blow one plan of its sweep."""
+    """A named stretch of business; `plan(seed)` is its calm recording, with a blow one plan of its sweep, with two a pair."""
 
     name: str
     story: str
     tell: Tell
 
-    def plan(self, seed: int, blow: Blow | None = None, name: str = "") -> Plan:
-        """A calm top-up before and another after, outside the part that is swept, as in every scenario."""
-        draft = FlowDraft(Random(seed), blow or Blow())
-        draft.paid()
+    def plan(self, seed: int, blow: Blow | None = None, name: str = "", second: Blow | None = None) -> Plan:
+        """A calm top-up before and another after, outside the part that is swept, as in every scenario; of one account,
+        since there are hundreds of such plans, and every account has its books read three times.
+        """
+        draft = FlowDraft(Random(seed), blow or Blow(), second)
+        bystander = draft.account()
+        draft.paid(account=bystander)
         self.tell(draft)
-        draft.paid()
+        draft.paid(account=bystander)
         plan = Plan(name or self.name, self.story, seed, draft.steps(), MONEY)
         if [begin.id for begin in plan.faults()].count(SWEPT) != 1:
             raise ValueError(f"flow {self.name!r} says `with draft.swept():` not exactly once")

@@ -17,10 +17,12 @@ Scalar: TypeAlias = str | int | float | bool
 class Operation:
     """Something that a client, a customer or an attacker does. `id` is its handle inside the plan ("t1").
 
-    `kind` is a verb of the target (`open_account`, `top_up`, `status`, `balance`, `reconcile`) or of the world around it:
-    `pay`, `decline` (the customer at the provider), `forge` (an attacker at the callback endpoint), `advance` (the
-    provider's test clock), `release` (callbacks that a mood held back). `about` is the handle of the operation that it
-    is about: the account of a top-up, the top-up of a payment.
+    `kind` is a verb of the target (`open_account`, `top_up`, `refund`, `status`, `balance`, `reconcile`) or of the world
+    around it: `pay`, `decline` (the customer at the provider), `give_back` (a refund at the provider, past the service),
+    `dispute`, `win`, `lose` (the customer's bank), `forge` (an attacker at the callback endpoint), `advance` (the provider's
+    test clock), `release` (callbacks that a mood held back). `about` is the handle of the operation that it is about: the
+    account of a top-up, the top-up of a payment. An amount of 0 is all that is left.
+    `args` may say, beside what its kind takes, how long the client waits for an answer (`patience_s`).
     """
 
     id: str
@@ -88,7 +90,7 @@ class Wait:
         return hash((self.until, self.at_most_s))
 
 
-CONDITIONS = ("callbacks-attempted", "fault-touched", "time-passed")
+CONDITIONS = ("callbacks-attempted", "fault-touched", "background-heard", "time-passed")
 
 Step: TypeAlias = Do | Begin | End | Meanwhile | Join | Wait
 STEPS: dict[str, type[Step]] = {

@@ -6,6 +6,7 @@ It goes straight to the provider and over no link: faults are for the system und
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -26,11 +27,21 @@ class Rest:
     held: int
 
 
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """One dialect: the events that it has a word for (`payment.captured`, …), and the ways in which it is forged."""
+
+    events: frozenset[str]
+    forgeries: frozenset[str]
+
+
 class ProviderControl:
     """A client of the provider's control API. Every call is bounded by `timeout_s`."""
 
     def __init__(self, base_url: str, timeout_s: float = 10.0) -> None:
-        self._client = httpx.AsyncClient(base_url=base_url, timeout=timeout_s, trust_env=False)
+        self.heard = 0
+        """The number of the last journal entry that somebody asked for: what comes before it need not be sent again."""
+        self._client = httpx.AsyncClient(base_url=base_url, timeout=timeout_s, trust_env=False, verify=False)  # noqa: S501
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -40,6 +51,20 @@ class ProviderControl:
 
     async def decline(self, payment: str) -> None:
         await self._post(f"/control/payments/{payment}/decline", {})
+
+    async def give_back(self, payment: str, amount_minor: int) -> None:
+        """Refund at the provider itself; all that is left where the amount is 0."""
+        await self._post(f"/control/payments/{payment}/refund", _amount(amount_minor))
+
+    async def dispute(self, payment: str, amount_minor: int) -> None:
+        """The customer's bank takes money back; all that is left where the amount is 0."""
+        await self._post(f"/control/payments/{payment}/dispute", _amount(amount_minor))
+
+    async def win(self, payment: str) -> None:
+        await self._post(f"/control/payments/{payment}/win", {})
+
+    async def lose(self, payment: str) -> None:
+        await self._post(f"/control/payments/{payment}/lose", {})
 
     async def begin_mood(self, mood: str, args: Mapping[str, Any]) -> str:
         answer = await self._post("/control/moods", {"mood": mood, "args": dict(args)})
@@ -54,12 +79,22 @@ class ProviderControl:
     async def forge(self, forgery: str, payment: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         return await self._post("/control/forge", {"forgery": forgery, "payment": payment, "args": dict(args)})
 
+    async def speech(self) -> Speech:
+        """What can be told, and what can be forged, in the dialect that the provider speaks."""
+        answer = await self._call("GET", "/control/dialects")
+        spoken = answer["dialects"][answer["speaks"]]
+        return Speech(frozenset(spoken["events"]), frozenset(spoken["forgeries"]))
+
     async def advance(self, seconds: float) -> None:
         await self._post("/control/clock/advance", {"seconds": seconds})
 
     async def advance_to_next(self) -> None:
         """Move the test clock to the next due callback, if there is one."""
         await self._post("/control/clock/next", {})
+
+    async def play_out(self) -> None:
+        """Move the test clock on until nothing is due, seeing each attempt through."""
+        await self._post("/control/clock/play-out", {})
 
     async def release(self) -> int:
         return int((await self._post("/control/release", {}))["released"])
@@ -80,12 +115,13 @@ class ProviderControl:
             )
             for entry in answer["events"]
         ]
-        return events, int(answer["next"])
+        self.heard = int(answer["next"])
+        return events, self.heard
 
     async def payments_of(self, reference: str) -> list[str]:
         """The payments that carry this reference, oldest first."""
-        book = await self._call("GET", "/control/book")
-        return [str(each["id"]) for each in book["payments"] if each["reference"] == reference]
+        book = await self._call("GET", f"/control/book?reference={quote(reference, safe='')}")
+        return [str(each["id"]) for each in book["payments"]]
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         return await self._call("POST", path, dict(body))
@@ -99,3 +135,7 @@ class ProviderControl:
             raise ProviderError(f"the provider refused {method} {path} with {answer.status_code}: {answer.text[:300]}")
         found: Mapping[str, Any] = answer.json()
         return found
+
+
+def _amount(amount_minor: int) -> Mapping[str, Any]:
+    return {"amount_minor": amount_minor} if amount_minor else {}

@@ -44,6 +44,8 @@ class Run:
     verdicts: tuple[Verdict, ...]
     payments: tuple[PaymentVerdict, ...]
     again: str
+    dialect: str = ""
+    """How callbacks were written; empty in runs that were recorded before there was a choice."""
 
     def __hash__(self) -> int:
         return hash((self.plan.name, self.started))
@@ -61,7 +63,8 @@ class Run:
 class Suite:
     """All runs of one command. `folder` is where they are written.
 
-    `left` counts the runs that were asked for and not made: then the whole is unknown at best.
+    `left` counts the runs that were asked for and not made: then the whole is unknown at best. `left_out` says which runs
+    there cannot be, and why: they do not weigh.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Suite:
     folder: Path
     again: str
     left: int = 0
+    left_out: tuple[str, ...] = ()
 
     @property
     def status(self) -> Status:
@@ -88,6 +92,7 @@ def to_json(suite: Suite) -> dict[str, Any]:
         "took_s": round(suite.took_s, 3),
         "again": suite.again,
         "left": suite.left,
+        "left_out": list(suite.left_out),
         "runs": [_run_to_json(run) for run in suite.runs],
     }
 
@@ -97,6 +102,7 @@ def _run_to_json(run: Run) -> dict[str, Any]:
         "plan": encode(run.plan),
         "status": run.status.word,
         "target": run.target,
+        "dialect": run.dialect,
         "mutant": run.mutant,
         "proxies": run.proxies,
         "versions": dict(run.versions),
@@ -138,12 +144,14 @@ def _run_to_json(run: Run) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What `replay` needs of an earlier run: its plan, and which service it was carried out on."""
+    """What `replay` and `shrink` need of an earlier run: its plan, which service it was carried out on, what was broken."""
 
     plan: Plan
     status: str
     target: str
     mutant: str | None
+    broken: tuple[str, ...] = ()
+    dialect: str | None = None
 
 
 def recorded(folder: Path) -> Sequence[Recorded]:
@@ -162,12 +170,24 @@ def recorded(folder: Path) -> Sequence[Recorded]:
         raise PlanError(f"{path}: `format` is not {FORMAT}: it was not written by this version of topup-chaos")
     try:
         return [
-            Recorded(decode(run["plan"]), str(run["status"]), str(run["target"]), run["mutant"]) for run in data["runs"]
+            Recorded(
+                decode(run["plan"]),
+                str(run["status"]),
+                str(run["target"]),
+                run["mutant"],
+                _broken(run),
+                run.get("dialect") or None,
+            )
+            for run in data["runs"]
         ]
     except KeyError as missing:
         raise PlanError(f"{path} has no {missing} where there should be one") from None
     except (PlanError, TypeError) as error:
         raise PlanError(f"{path}: {error}") from None
+
+
+def _broken(run: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(each["invariant"]) for each in run["verdicts"] if each["status"] == Status.BROKEN.word)
 
 
 def histories(path: Path) -> Sequence[History]:

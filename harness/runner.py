@@ -5,7 +5,7 @@ at rest, and is bounded; when the bound passes, the reason is written down. Then
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from harness.run import Run
 from harness.stack import Node, Stack, StackError
 from harness.verdict import INVARIANTS
 
-POLL_S = 0.005
+POLL_S, POLL_MAX_S = 0.005, 0.05
 SETTLE_S = 30.0
 DURABLE_S = 0.5
 RECONCILE_CYCLES = 2
@@ -40,6 +40,7 @@ class Setting:
     mutant: str | None
     versions: Mapping[str, str]
     again: str
+    dialect: str = ""
 
 
 async def carry_out(plan: Plan, stack: Stack, name: str, recorder: Recorder, setting: Setting) -> Run:
@@ -48,7 +49,7 @@ async def carry_out(plan: Plan, stack: Stack, name: str, recorder: Recorder, set
     Raises `PlanError` when the plan asks for something that there is not. What the target or the network does is never an
     exception: it is the history.
     """
-    _validate(plan)
+    validate(plan)
     started = datetime.now(UTC)
     stack.wire.recorder = recorder
     host, port = stack.links["edge"].tap.address
@@ -73,11 +74,12 @@ async def carry_out(plan: Plan, stack: Stack, name: str, recorder: Recorder, set
         verdicts=verdicts,
         payments=payment_verdicts(history, verdicts),
         again=setting.again,
+        dialect=setting.dialect,
     )
 
 
-def _validate(plan: Plan) -> None:
-    """Before anything starts: every name in the plan names something."""
+def validate(plan: Plan) -> None:
+    """Before anything starts: every name in the plan names something. Raises `PlanError` where one does not."""
     try:
         for begin in plan.faults():
             signature(FAULTS[begin.fault].begin).bind(None, **begin.args)
@@ -201,6 +203,7 @@ class _Execution:
         conditions: dict[str, Callable[[], Any]] = {
             "callbacks-attempted": self._callbacks_attempted,
             "fault-touched": lambda: self._fault_touched(str(args["fault"])),
+            "background-heard": self._background_heard,
         }
         if until == "time-passed":  # weather lasts as long as the plan says
             await asyncio.sleep(at_most_s)
@@ -214,14 +217,27 @@ class _Execution:
     async def _until(self, condition: Callable[[], Any], at_most_s: float) -> bool:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + at_most_s
+        pauses = _pauses()
         while not await condition():
             if loop.time() > deadline:
                 return False
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(next(pauses))
         return True
 
     async def _callbacks_attempted(self) -> bool:
-        return (await self._stack.provider.rest()).in_flight == 0
+        """A provider that is dead attempts nothing; nor does one that dies while it is asked."""
+        provider = self._stack.nodes.get("provider")
+        try:
+            return bool(provider and not provider.alive) or (await self._stack.provider.rest()).in_flight == 0
+        except ProviderError:
+            if provider is None or provider.alive:
+                raise
+            return True
+
+    async def _background_heard(self) -> bool:
+        """True once it is known what the service does in its database by the clock, while nobody asks anything of it."""
+        await self._stack.watch()
+        return True
 
     async def _fault_touched(self, id: str) -> bool:
         return bool(await self._faults[id][1]())
@@ -254,6 +270,7 @@ class _Execution:
         """Let every callback run its course, on the provider's test clock, until the provider is at rest."""
         loop = asyncio.get_running_loop()
         began, reason = loop.time(), None
+        pauses = _pauses()
         while loop.time() - began < SETTLE_S:
             down = [name for name, node in self._stack.nodes.items() if not node.alive]
             if down:
@@ -267,7 +284,8 @@ class _Execution:
                 await self._stack.provider.release()
             elif rest.in_flight == 0:
                 await self._stack.provider.advance_to_next()
-            await asyncio.sleep(POLL_S)
+                pauses = _pauses()
+            await asyncio.sleep(next(pauses))
         self._recorder.record("harness", "settled", reason=reason, took_s=round(loop.time() - began, 3))
 
     async def _reconcile(self) -> None:
@@ -296,3 +314,13 @@ class _Execution:
         await self._auditor.top_ups(self._deeds.top_ups())
         self._auditor.logs()
         self._recorder.record("harness", "audited")
+
+
+def _pauses() -> Iterator[float]:
+    """How long to let pass between two looks, in seconds: what is nearly there is soon seen, what takes long is not asked
+    for all the time.
+    """
+    pause = POLL_S
+    while True:
+        yield pause
+        pause = min(pause * 1.5, POLL_MAX_S)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from faker import Faker
 
@@ -34,24 +35,30 @@ class Draft:
 
     def __init__(self, rng: Random) -> None:
         self.rng = rng
-        self._fake = Faker()
-        self._fake.seed_instance(rng.randrange(1 << 32))
+        self._names = Random(rng.randrange(1 << 32))
         self._blocks: list[list[Step]] = [[]]
         self._volley: list[Operation] | None = None
         self._amounts: dict[str, Amounts] = {}
         self._currency: dict[str, str] = {}
+        self._parts: dict[str, list[int]] = {}
         self._count = 0
 
     def account(self, currency: str = "EUR") -> str:
         """A customer opens an account."""
         id = self._next("a")
         self._amounts[id], self._currency[id] = Amounts(self.rng), currency
-        self._do(Operation(id=id, kind="open_account", currency=currency, args={"customer": self._fake.user_name()}))
+        self._do(Operation(id=id, kind="open_account", currency=currency, args={"customer": _user_name(self._names)}))
         return id
 
-    def top_up(self, account: str, *, method: str = "card", key: str = "", amount_minor: int | None = None) -> str:
-        """A client asks for a top-up. By card it is charged at once; by redirect when the customer pays."""
+    def top_up(
+        self, account: str, *, method: str = "card", key: str = "", amount_minor: int | None = None, parts: int = 0
+    ) -> str:
+        """A client asks for a top-up. By card it is charged at once; by redirect when the customer pays.
+
+        So many *parts* of it can go back one by one: amounts that name themselves in a balance, as the top-up's own does.
+        """
         id = self._next("t")
+        self._parts[id] = [self._amounts[account].next() for _ in range(parts)]
         amount = self._amounts[account].next() if amount_minor is None else amount_minor
         currency = self._currency[account]
         self._do(
@@ -78,9 +85,9 @@ class Draft:
             for account in accounts:
                 self.top_up(account)
 
-    def paid(self, currency: str = "EUR") -> str:
-        """A top-up as it should be: asked for, paid at the provider's page, and reported."""
-        top_up = self.top_up(self.account(currency), method="redirect")
+    def paid(self, currency: str = "EUR", parts: int = 0, account: str | None = None) -> str:
+        """A top-up as it should be: asked for, paid at the provider's page, and reported. Of *account*, or of a new one."""
+        top_up = self.top_up(account or self.account(currency), method="redirect", parts=parts)
         self.pay(top_up)
         self.quiet()
         return top_up
@@ -91,6 +98,35 @@ class Draft:
     def decline(self, top_up: str) -> None:
         self._do(Operation(id=self._next("p"), kind="decline", about=top_up))
 
+    def refund(self, top_up: str, *, amount_minor: int | None = None, key: str = "") -> str:
+        """Customer service asks the service to give the next part back. Returns the handle of the wish."""
+        id = self._next("b")
+        amount = self.part(top_up) if amount_minor is None else amount_minor
+        self._do(Operation(id=id, kind="refund", about=top_up, amount_minor=amount, key=key or id))
+        return id
+
+    def give_back(self, top_up: str, *, whole: bool = False) -> None:
+        """The next part, or all that is left, is refunded at the provider itself."""
+        self._at_the_provider("give_back", top_up, 0 if whole else self.part(top_up))
+
+    def dispute(self, top_up: str, *, whole: bool = True) -> None:
+        """The customer's bank takes back all that is left, or the next part, and a dispute is open."""
+        self._at_the_provider("dispute", top_up, 0 if whole else self.part(top_up))
+
+    def win(self, top_up: str) -> None:
+        """The dispute is decided for the merchant, and the money comes back."""
+        self._at_the_provider("win", top_up)
+
+    def lose(self, top_up: str) -> None:
+        """The dispute is decided for the customer: the money is gone already."""
+        self._at_the_provider("lose", top_up)
+
+    def part(self, top_up: str) -> int:
+        """The next part of a top-up. Raises `ValueError` when it was not made with so many."""
+        if not self._parts[top_up]:
+            raise ValueError(f"{top_up} has no part left: ask for it with `parts=`, or say the amount")
+        return self._parts[top_up].pop(0)
+
     def status(self, top_up: str) -> None:
         self._do(Operation(id=self._next("s"), kind="status", about=top_up))
 
@@ -100,6 +136,10 @@ class Draft:
     def release(self) -> None:
         """Let go what a mood holds back."""
         self._do(Operation(id=self._next("l"), kind="release"))
+
+    def play_out(self) -> None:
+        """Let all that the provider still has to do come to its end, attempt by attempt, on its own clock."""
+        self._do(Operation(id=self._next("c"), kind="play_out"))
 
     def forge(self, forgery: str, about: str, **args: Scalar) -> None:
         """An attacker sends a callback about a top-up's payment, and waits for the answer."""
@@ -144,6 +184,9 @@ class Draft:
     def steps(self) -> tuple[Step, ...]:
         return tuple(self._blocks[0])
 
+    def _at_the_provider(self, kind: str, top_up: str, amount_minor: int = 0) -> None:
+        self._do(Operation(id=self._next("g"), kind=kind, about=top_up, amount_minor=amount_minor))
+
     def _do(self, operation: Operation) -> None:
         if self._volley is not None:
             self._volley.append(operation)
@@ -156,6 +199,16 @@ class Draft:
     def _next(self, letter: str) -> str:
         self._count += 1
         return f"{letter}{self._count}"
+
+
+_FAKER: Any = Faker()  # it makes its methods as it goes
+
+
+def _user_name(names: Random) -> str:
+    """A name drawn from *names*. There is one Faker for all drafts, because making one costs more than a plan."""
+    _FAKER.random = names
+    name: str = _FAKER.user_name()
+    return name
 
 
 Tell = Callable[[Draft], None]

@@ -9,8 +9,10 @@ from harness.history import Recorder
 from harness.provider import ProviderControl
 from harness.target import Target
 from harness.wire.framing import ARROWS, Crossing
-from harness.wire.tap import Surgery, Tap
+from harness.wire.surgery import Surgery
+from harness.wire.tap import Tap, titled
 from harness.wire.toxic_kinds import Stream
+from harness.witness import Watch
 
 
 class StackError(Exception):
@@ -85,27 +87,34 @@ class Wire:
         self.recorder: Recorder | None = None
         self._surgeries: list[tuple[Tap, Surgery]] = []
 
-    def crossed(self, link: str, connection: int, crossing: Crossing) -> None:
+    def crossed(self, link: str, connection: int, crossing: Crossing, held_s: float) -> None:
+        """Write it down as it is passed on; where the tap held it, also since when."""
         assert crossing.label is not None
         for _, surgery in self._surgeries:
             surgery.notice(link, crossing.label)
         if self.recorder is not None:
             arrow = ARROWS[crossing.direction]
+            held = {"arrived": self.recorder.ago(held_s)} if held_s else {}
             self.recorder.record(
                 "harness",
                 "crossing",
                 link=link,
                 direction=crossing.direction,
-                label=f"{link} {arrow} {crossing.label}",
+                label=f"{link} {arrow} {titled(crossing)}",
                 connection=connection,
                 **crossing.facts,
+                **held,
             )
 
     def operated(self, surgery: Surgery) -> None:
         if self.recorder is not None:
-            did = "cut" if surgery.act is None else surgery.act.__qualname__.rpartition(".")[2]
-            action = f"{did} {surgery.point}"
+            action = f"{surgery.did} {surgery.point}"
             self.recorder.record("harness", "surgery", link=surgery.link, label=surgery.hit, action=action)
+
+    def tell(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Write down what somebody who stands at the taps decided."""
+        if self.recorder is not None:
+            self.recorder.record("harness", kind, **facts)
 
     def schedule(self, tap: Tap, surgery: Surgery) -> None:
         tap.surgeries.append(surgery)
@@ -141,6 +150,10 @@ class Stack(Protocol):
     @property
     def secrets(self) -> Mapping[str, str]:
         """What must never be found in a log, by name."""
+        ...
+
+    async def watch(self) -> Watch:
+        """Somebody who sees the database of the service that is up, past every link. Raises `StackError` where nobody can."""
         ...
 
     def log_lines(self) -> Mapping[str, list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 # What calls itself one of these is refused (H11): a chaos tool has no business there.
 PRODUCTION = re.compile(r"(?<![a-z])(?:prod(?:uction)?|live)(?![a-z])", re.IGNORECASE)
@@ -19,7 +19,7 @@ PRODUCTION = re.compile(r"(?<![a-z])(?:prod(?:uction)?|live)(?![a-z])", re.IGNOR
 # Promises about what customers read, which nobody can judge who does not know what the words mean.
 WORDED = ("told-the-truth", "status-never-goes-back")
 
-Word: TypeAlias = Literal["processing", "confirmed", "credited", "failed"]
+Word: TypeAlias = Literal["processing", "confirmed", "credited", "failed", "reversed"]
 
 
 class TargetError(ValueError):
@@ -31,13 +31,24 @@ class _Model(BaseModel):
 
 
 class Start(_Model):
-    """How to start the service; `mutant_command` starts it with one planted bug, where it has such a thing."""
+    """How to start the service; `mutant_command` starts it with one planted bug, where it has such a thing.
+
+    `mutants` names the bugs that there are.
+    """
 
     command: list[str]
     mutant_command: list[str] = Field(default_factory=list)
+    mutants: list[str] = Field(default_factory=list)
     env: dict[str, str] = Field(default_factory=dict)
     ready: str = "GET /healthz"
     ready_within_s: float = 20.0
+
+    @field_validator("mutants")
+    @classmethod
+    def _can_be_started(cls, mutants: list[str], info: ValidationInfo) -> list[str]:
+        if mutants and not info.data.get("mutant_command"):
+            raise ValueError("a target with mutants needs a mutant_command, in which {mutant} is the name of one")
+        return mutants
 
 
 class Callbacks(_Model):
@@ -64,6 +75,7 @@ class Operations(_Model):
     balance: Operation
     open_account: Operation | None = None
     status: Operation | None = None
+    refund: Operation | None = None
     entries: Operation | None = None
     timeline: Operation | None = None
     discrepancies: Operation | None = None
@@ -100,6 +112,25 @@ class Target(_Model):
                 f"{environment!r} looks like production, and is refused: give the stack an environment of its own"
             )
         return environment
+
+    def known_mutant(self, name: str) -> str:
+        """*name*, if it is one of `[start] mutants`; raises `TargetError` naming those that there are."""
+        if not self.start.mutants:
+            raise TargetError(f"{self.name} has no mutant {name!r}: its [start] mutants would name those that it has")
+        if name not in self.start.mutants:
+            raise TargetError(f"{self.name} has no mutant {name!r}: there are {', '.join(self.start.mutants)}")
+        return name
+
+    def speaking(self, dialect: str | None) -> "Target":
+        """The same service, told to take callbacks in another dialect. Raises `TargetError` when it cannot be told."""
+        if dialect is None or dialect == self.callbacks.dialect:
+            return self
+        told = "{dialect}" in self.callbacks.path or any("{dialect}" in value for value in self.start.env.values())
+        if not told:
+            raise TargetError(
+                f"{self.name} cannot be told to speak {dialect}: put {{dialect}} into [callbacks] path or [start.env]"
+            )
+        return self.model_copy(update={"callbacks": self.callbacks.model_copy(update={"dialect": dialect})})
 
     def unoffered(self) -> dict[str, str]:
         """Kinds of event that this target cannot yield, or promises that it cannot be held to, and why. Not weighed."""

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import chain, groupby
 from pathlib import Path
 from random import Random
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from harness.history import Recorder
 from harness.plan import Plan
@@ -23,6 +24,9 @@ from harness.stacks.processes import Processes, processes
 
 RUNS = Path("reports/runs")
 NAME = "topup-chaos"
+
+# What is told of each of these. Not every provider has disputes.
+DISPUTES = {"dispute": "dispute.opened", "win": "dispute.won", "lose": "dispute.lost"}
 
 
 def program() -> str:
@@ -36,18 +40,24 @@ def program() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A plan, the mutant that it is carried out on (None for the service itself), and the command that repeats it."""
+    """A plan, the mutant that it is carried out on (None for the service itself), and the command that repeats it.
+
+    `dialect` is how callbacks are to be written; None leaves it to the target. Jobs of one dialect stand together.
+    """
 
     plan: Plan
     again: str
     mutant: str | None = None
+    dialect: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What one command wants done. `time_budget_s` is None where there is no bound; `named` is false under load.
 
-    `then` makes further jobs out of the runs of `jobs`; they are carried out on the same stack.
+    `then` makes further jobs out of all runs so far, again and again until it makes none; they are carried out on the same
+    stacks. `unfinished` counts what was meant to be done and is not even a job yet. `workers` says on how many stacks side by
+    side.
     """
 
     name: str
@@ -58,7 +68,9 @@ class Order:
     out: Path = RUNS
     time_budget_s: float | None = None
     named: bool = True
+    workers: int = 1
     then: Callable[[Sequence[Run]], Sequence[Job]] | None = None
+    unfinished: Callable[[], int] = lambda: 0
 
 
 class Watcher(Protocol):
@@ -79,8 +91,16 @@ class Progress:
     runs: list[Run] = field(default_factory=list)
     spent: dict[str, float] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    left_out: list[str] = field(default_factory=list)
     more: int | None = None
-    """How many jobs came of the first ones; None while that is not known."""
+    """How many jobs came of the first ones, so far; None while that is not known."""
+
+    def is_over(self, order: Order) -> bool:
+        """Whether the time is up in which further runs may begin."""
+        return order.time_budget_s is not None and time.monotonic() - self.began > order.time_budget_s
+
+    def spend(self, name: str, since: float) -> None:
+        self.spent[name] = self.spent.get(name, 0.0) + time.monotonic() - since
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -88,7 +108,7 @@ class Progress:
         try:
             yield
         finally:
-            self.spent[name] = self.spent.get(name, 0.0) + time.monotonic() - began
+            self.spend(name, began)
 
     def suite(self, order: Order) -> Suite:
         return Suite(
@@ -98,13 +118,14 @@ class Progress:
             runs=tuple(self.runs),
             folder=self.folder,
             again=order.again,
-            left=self._asked(order) - len(self.runs),
+            left=self._asked(order) - len(self.runs) - len(self.left_out),
+            left_out=tuple(self.left_out),
         )
 
     def _asked(self, order: Order) -> int:
         """How many runs were asked for. Jobs that were not even made are one at least."""
         further = 0 if order.then is None else 1 if self.more is None else self.more
-        return len(order.jobs) + further
+        return len(order.jobs) + further + order.unfinished()
 
 
 def begin(order: Order) -> Progress:
@@ -122,45 +143,84 @@ def begin(order: Order) -> Progress:
 
 
 async def carry_out_all(order: Order, progress: Progress, watcher: Watcher) -> None:
-    """Carry out every job of *order* on one warm stack, adding to *progress*. The history is on disk while it happens."""
-    serving = order.jobs[0].mutant if order.jobs else None
-    logs = progress.folder / "logs"
+    """Carry out every job of *order*, adding to *progress*: on one warm stack, or on one for each dialect asked for.
+
+    The history is on disk while it happens.
+    """
+    with (progress.folder / "history.jsonl").open("w", encoding="utf-8") as sink:
+        every = chain.from_iterable(rounds(order, progress, lambda: progress.runs))
+        for dialect, jobs in groupby(every, lambda job: job.dialect):
+            await _carry_out_in(dialect, jobs, order, progress, watcher, sink)
+            if progress.is_over(order):
+                return
+
+
+async def _carry_out_in(
+    dialect: str | None, jobs: Iterator[Job], order: Order, progress: Progress, watcher: Watcher, sink: TextIO
+) -> None:
+    """Carry out the jobs of one dialect, on a stack that speaks it."""
+    first = next(jobs)
+    serving = first.mutant
+    logs = progress.folder / "logs" / (dialect or "")
     opening = time.monotonic()
-    async with processes(order.target, logs, Random(order.seed), mutant=serving, named=order.named) as stack:
-        progress.spent["stack up"] = time.monotonic() - opening
+    async with processes(
+        order.target, logs, Random(order.seed), mutant=serving, named=order.named, dialect=dialect
+    ) as stack:
+        progress.spend("stack up", opening)
         progress.remarks = stack.remarks
-        with (progress.folder / "history.jsonl").open("w", encoding="utf-8") as sink:
-            for number, job in enumerate(_jobs(order, progress), 1):
-                if order.time_budget_s is not None and time.monotonic() - progress.began > order.time_budget_s:
-                    return
-                if job.mutant != serving:
-                    with progress.timed("service restarts"):
-                        await stack.serve(job.mutant)
-                    serving = job.mutant
-                watcher.begins(job.plan.name)
-                with progress.timed("runs"):
-                    recorder = Recorder(time.time, sink)
-                    run = await carry_out(job.plan, stack, f"r{number}", recorder, _setting(job, stack))
-                progress.runs.append(run)
-                watcher.finished(run)
+        for job in chain([first], jobs):
+            if progress.is_over(order):
+                return
+            if why := await _impossible(job.plan, stack):
+                progress.left_out.append(why)
+                continue
+            if job.mutant != serving:
+                with progress.timed("service restarts"):
+                    await stack.serve(job.mutant)
+                serving = job.mutant
+            watcher.begins(job.plan.name)
+            with progress.timed("runs"):
+                run = await carry_out_one(job, stack, len(progress.runs) + 1, sink)
+            progress.runs.append(run)
+            watcher.finished(run)
         opening = time.monotonic()
-    progress.spent["stack down"] = time.monotonic() - opening
+    progress.spend("stack down", opening)
 
 
-def _jobs(order: Order, progress: Progress) -> Iterator[Job]:
-    """The jobs of *order*, then those that it makes of their runs."""
-    yield from order.jobs
-    if order.then is not None:
-        further = order.then(progress.runs)
-        progress.more = len(further)
-        yield from further
+async def _impossible(plan: Plan, stack: Processes) -> str | None:
+    """Why *plan* cannot be carried out in the dialect that *stack* speaks, by name; None when it can."""
+    operations = plan.operations()
+    forged = {str(operation.args["forgery"]) for operation in operations if operation.kind == "forge"}
+    told = {DISPUTES[operation.kind] for operation in operations if operation.kind in DISPUTES}
+    if not forged and not told:
+        return None
+    speech = await stack.provider.speech()
+    missing = [f"no forgery {name}" for name in sorted(forged - speech.forgeries)]
+    missing += [f"no word for {event}" for event in sorted(told - speech.events)]
+    return f"{plan.name}: {stack.target.callbacks.dialect} has {', '.join(missing)}" if missing else None
 
 
-def _setting(job: Job, stack: Processes) -> Setting:
+async def carry_out_one(job: Job, stack: Processes, number: int, sink: TextIO) -> Run:
+    """Carry out the job of that number on a stack that serves what it is for, its history written to *sink*."""
+    made = setting(stack, job.mutant, job.again)
+    return await carry_out(job.plan, stack, f"r{number}", Recorder(time.time, sink), made)
+
+
+def rounds(order: Order, progress: Progress, runs: Callable[[], Sequence[Run]]) -> Iterator[Sequence[Job]]:
+    """The jobs of *order*, then those that it makes of the *runs* so far, until it makes no more."""
+    yield order.jobs
+    while order.then is not None and (further := order.then(runs())):
+        progress.more = (progress.more or 0) + len(further)
+        yield further
+    progress.more = progress.more or 0
+
+
+def setting(stack: Processes, mutant: str | None, again: str) -> Setting:
+    """What a run on this stack is carried out on."""
     versions = {
         "topup-chaos": version("topup-chaos"),
         "python": platform.python_version(),
         "platform": platform.platform(),
         **stack.versions,
     }
-    return Setting(stack.target.name, job.mutant, versions, job.again)
+    return Setting(stack.target.name, mutant, versions, again, stack.target.callbacks.dialect)

@@ -11,19 +11,28 @@ that run is unknown, by the rule that a fault must touch something.
 
 import re
 import shlex
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
 from harness.engines.suite import Job, program
-from harness.flow import FLOWS, SWEPT, Blow, Flow
+from harness.flow import FLOWS, SECOND, SWEPT, Blow, Flow
 from harness.history import Event, History
-from harness.plan import Begin, Plan
+from harness.plan import Begin, Plan, Scalar
 from harness.run import Run
 from harness.wire.framing import ARROWS
 
-RECORDINGS = 2
+RECORDINGS = 3
 LINKS = ("edge", "api", "hook", "db")
+HTTP = ("edge", "api", "hook")
+"""Where whoever waits too long asks again, on another connection, so that what was late or frozen meets its successor. On a
+connection to a database nothing overtakes: a late statement is a slow one.
+"""
+DELAY_MS = 600
+"""Later than a service with little patience waits for an answer: it has asked again when the first request arrives."""
+
+_WRITTEN = re.compile(r"^(edge|api|hook|db) (.*?)(?: \((\S+)\))? (\d+)$")
 
 # An id in a path is another one in each run: the label of such a request ends where the first id begins.
 _ID = re.compile(r"/(?!v\d+(?:/|$))[^/\s]*\d[^/\s]*(?:/.*)?$")
@@ -31,14 +40,30 @@ _ID = re.compile(r"/(?!v\d+(?:/|$))[^/\s]*\d[^/\s]*(?:/.*)?$")
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """One message of a flow: the *nth* on its link, since the swept part began, whose label begins like this."""
+    """One message of a flow: the *nth* on its link, since the swept part began, whose label begins like this, and that is
+    of a transaction of that name (or of none).
+    """
 
     link: str
     label: str
     nth: int
+    of: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"{self.label} ({self.of})" if self.of else self.label
 
     def __str__(self) -> str:
-        return f"{self.link} {self.label} {self.nth}"
+        return f"{self.link} {self.title} {self.nth}"
+
+    @classmethod
+    def read(cls, text: str) -> "Crossing":
+        """The one that is written so. Raises `ValueError` when it is none."""
+        found = _WRITTEN.match(text)
+        if found is None:
+            raise ValueError(f"{text!r} is no message: one is written like `db COMMIT (claims) 2`")
+        link, label, of, nth = found.groups()
+        return cls(link, label, int(nth), of or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +72,17 @@ class Failure:
 
     name: str
     fault: str
-    args: Mapping[str, str]
+    args: Mapping[str, Scalar]
     links: tuple[str, ...] = LINKS
 
     def at(self, crossing: Crossing) -> Blow:
-        return Blow(self.fault, {**self.args, "link": crossing.link, "label": crossing.label, "nth": crossing.nth})
+        where: dict[str, Scalar] = {
+            "link": crossing.link,
+            "label": crossing.label,
+            "of": crossing.of,
+            "nth": crossing.nth,
+        }
+        return Blow(self.fault, {**self.args, **where})
 
 
 FAILURES: Mapping[str, Failure] = {
@@ -59,8 +90,15 @@ FAILURES: Mapping[str, Failure] = {
     for failure in (
         Failure("cut-before", "cut-at", {"point": "before"}),
         Failure("cut-after", "cut-at", {"point": "after"}),
+        Failure("stall-before", "stall-at", {"point": "before"}),
+        Failure("stall-after", "stall-at", {"point": "after"}),
+        Failure("delay-before", "delay-at", {"point": "before", "ms": DELAY_MS}, links=HTTP),
+        Failure("twice-after", "twice-at", {}, links=HTTP),
         Failure("kill-before", "kill-at", {"node": "service", "point": "before"}),
         Failure("kill-after", "kill-at", {"node": "service", "point": "after"}),
+        Failure("pause-before", "pause-at", {"node": "service", "point": "before"}, links=HTTP),
+        Failure("provider-before", "kill-at", {"node": "provider", "point": "before"}, links=("api", "hook")),
+        Failure("provider-after", "kill-at", {"node": "provider", "point": "after"}, links=("api", "hook")),
         Failure("postgres-before", "kill-at", {"node": "postgres", "point": "before"}, links=("db",)),
         Failure("postgres-after", "kill-at", {"node": "postgres", "point": "after"}, links=("db",)),
     )
@@ -69,14 +107,37 @@ FAILURES: Mapping[str, Failure] = {
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One plan of a sweep, as its place on the map."""
+    """One plan of a sweep, as its place on the map: a message and how it was broken; where there are two, also the second."""
 
     flow: str
     crossing: Crossing
     failure: str
+    second: "Hit | None" = None
 
     def __str__(self) -> str:
-        return f"{self.flow}: {self.crossing}, {self.failure}"
+        return f"{self.flow}: {self.crossing}, {self.failure}" + (f"; then {self.second}" if self.second else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A message, and how it is broken."""
+
+    crossing: Crossing
+    failure: str
+
+    def __str__(self) -> str:
+        return f"{self.crossing}, {self.failure}"
+
+    @classmethod
+    def read(cls, text: str) -> "Hit":
+        """The one that is written so. Raises `ValueError` when it is none."""
+        crossing, _, failure = text.rpartition(", ")
+        if failure not in FAILURES:
+            raise ValueError(f"{failure!r} is no failure: one is written like `db COMMIT (claims) 2, cut-after`")
+        return cls(Crossing.read(crossing), failure)
+
+    def blow(self) -> Blow:
+        return FAILURES[self.failure].at(self.crossing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +174,24 @@ class Sweep:
 
     def jobs(self, recorded: Iterable[Run]) -> list[Job]:
         """One for each crossing that was in every recording of its flow, and each failure."""
+        return [self.job(cell) for cell in self.all_cells(recorded)]
+
+    def all_cells(self, recorded: Iterable[Run]) -> Iterator[Cell]:
+        """What there is to break, flow by flow, by what was recorded."""
         histories: dict[str, list[History]] = {flow.name: [] for flow in self.flows}
         for run in recorded:
             histories[run.plan.name].append(run.history)
-        return [
-            Job(self._plan(cell), self._again(cell), self.mutant)
-            for flow in self.flows
-            for cell in self.cells(flow.name, histories[flow.name])
-        ]
+        for flow in self.flows:
+            yield from self.cells(flow.name, histories[flow.name])
+
+    def job(self, cell: Cell, *, watched: bool = False) -> Job:
+        """The plan of a cell; *watched*, it goes on for as long as one with a second failure would."""
+        first = FAILURES[cell.failure].at(cell.crossing)
+        second = cell.second.blow() if cell.second else Blow() if watched else None
+        plan = FLOWS[cell.flow].plan(self.seed, first, str(cell), second)
+        where = f"--crossing {shlex.quote(str(cell.crossing))} --fault {cell.failure}"
+        then = f" --second {shlex.quote(str(cell.second))}" if cell.second else ""
+        return Job(plan, f"{program()} sweep {cell.flow} {where}{then}{self.options}", self.mutant)
 
     def narrowed(self) -> list[str]:
         """The options that make this sweep no more than a part of the whole."""
@@ -140,13 +211,6 @@ class Sweep:
             if (cell := Cell(flow, crossing, failure)) in self.shard
         ]
 
-    def _plan(self, cell: Cell) -> Plan:
-        return FLOWS[cell.flow].plan(self.seed, FAILURES[cell.failure].at(cell.crossing), str(cell))
-
-    def _again(self, cell: Cell) -> str:
-        where = f"--crossing {shlex.quote(str(cell.crossing))} --fault {cell.failure}"
-        return f"{program()} sweep {cell.flow} {where}{self.options}"
-
 
 def common_crossings(recordings: Sequence[History]) -> list[Crossing]:
     """The crossings that were in every one of them, in the order of the first."""
@@ -156,13 +220,19 @@ def common_crossings(recordings: Sequence[History]) -> list[Crossing]:
 
 def crossings(history: History) -> Iterator[Crossing]:
     """The requests and statements that crossed any link while the swept part went on, as a surgery would count them."""
-    labels: dict[str, list[str]] = {link: [] for link in LINKS}
-    for event in _swept_part(history):
-        link = event["link"]
-        label = event["label"].removeprefix(f"{link} {ARROWS['>']} ")
-        labels[link].append(label)
+    return (crossing for _, crossing in numbered(history, SWEPT))
+
+
+def numbered(history: History, fault: str) -> Iterator[tuple[Event, Crossing]]:
+    """The same while *fault* lasted, each with its event."""
+    seen: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for event in _while(history, fault):
+        link, of = event["link"], str(event.get("of", ""))
+        label = event["label"].removeprefix(f"{link} {ARROWS['>']} ").removesuffix(f" ({of})")
+        alike = seen[link, of]
+        alike.append(label)
         start = stable(label)
-        yield Crossing(link, start, sum(each.startswith(start) for each in labels[link]))
+        yield event, Crossing(link, start, sum(each.startswith(start) for each in alike), of)
 
 
 def stable(label: str) -> str:
@@ -174,23 +244,29 @@ def stable(label: str) -> str:
     return _ID.sub("/", label)
 
 
-def _swept_part(history: History) -> Iterator[Event]:
+def _while(history: History, fault: str) -> Iterator[Event]:
     inside = False
     for event in history.of("fault-began", "fault-ended", "crossing"):
         if event.kind != "crossing":
-            inside = event.kind == "fault-began" if event["id"] == SWEPT else inside
-        elif inside and event["direction"] == ">":
+            inside = event.kind == "fault-began" if event["id"] == fault else inside
+        elif inside and event["direction"] == ">" and not event.get("beside"):
             yield event
 
 
 def cell_of(plan: Plan) -> Cell | None:
     """The place on the map of a plan; None for a calm recording, and for a plan of no sweep."""
-    blow = next((begin for begin in plan.faults() if begin.id == SWEPT), None)
+    blows = {begin.id: begin for begin in plan.faults()}
+    first, second = (_dealt(blows.get(id)) for id in (SWEPT, SECOND))
+    return Cell(plan.name.partition(":")[0], first.crossing, first.failure, second) if first is not None else None
+
+
+def _dealt(blow: Begin | None) -> Hit | None:
     failure = _failure_of(blow) if blow is not None else None
     if blow is None or failure is None:
         return None
-    crossing = Crossing(str(blow.args["link"]), str(blow.args["label"]), int(blow.args["nth"]))
-    return Cell(plan.name.partition(":")[0], crossing, failure)
+    args = blow.args
+    crossing = Crossing(str(args["link"]), str(args["label"]), int(args.get("nth", 1)), str(args.get("of", "")))
+    return Hit(crossing, failure)
 
 
 def _failure_of(blow: Begin) -> str | None:

@@ -13,8 +13,9 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from signal import Signals
 
@@ -55,7 +56,7 @@ def start_child(
             user=user.uid if user else None,
             group=user.gid if user else None,
             extra_groups=[] if user else None,
-            preexec_fn=_tied_to(os.getpid(), death_signal) if _prctl else None,
+            preexec_fn=partial(tie_to, os.getpid(), death_signal) if _prctl else None,
         )
     return Child(process, log_path, None if _prctl else _watchdog(process.pid, death_signal))
 
@@ -144,16 +145,16 @@ class Child:
             self._watchdog = None
 
 
-def _tied_to(parent: int, number: Signals) -> Callable[[], None]:
-    """What the child does between fork and exec, after it has changed its user (which would untie it again)."""
+def tie_to(parent: int, number: Signals) -> None:
+    """Have the kernel send us *number* when *parent* ends, where it can.
 
-    def tie() -> None:
-        assert _prctl is not None
-        _prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
-        if os.getppid() != parent:  # the parent died before the knot was tied
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return tie
+    In a child: between fork and exec, after it has changed its user (which would untie it again).
+    """
+    if _prctl is None:
+        return
+    _prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    if os.getppid() != parent:  # the parent died before the knot was tied
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _watchdog(pid: int, number: Signals) -> "subprocess.Popen[bytes]":

@@ -5,12 +5,12 @@ one command, and is gone afterwards, however the command ends.
 """
 
 import asyncio
-import base64
 import os
 import shutil
+import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,6 +21,7 @@ from harness.cache import run_dir
 from harness.provider import ProviderControl
 from harness.stack import Link, Node, StackError, Wire
 from harness.stacks.children import Child, start_child
+from harness.stacks.keys import Keys, draw
 from harness.stacks.ports import LOOPBACK, free_port
 from harness.stacks.postgres import PostgresCluster
 from harness.stacks.proxies import ProxyServer, find_proxy_server
@@ -29,6 +30,7 @@ from harness.wire.framing import Framing, Opaque
 from harness.wire.http import Http
 from harness.wire.postgres import Postgres
 from harness.wire.tap import Tap
+from harness.witness import Watch, WitnessError, watching
 
 READY_POLL_S = 0.01
 PROVIDER_READY_S = 20.0
@@ -58,8 +60,8 @@ class ServiceProcess:
             raise StackError(f"the {self.name} does not start: {' '.join(self.command)}: {error}") from error
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._within_s
-        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
-            while not await _answers(client, self._ready):
+        async with httpx.AsyncClient(timeout=2.0, trust_env=False, verify=False) as client:  # noqa: S501
+            while not (_listens(self._ready) and await _answers(client, self._ready)):
                 if not self._child.alive:
                     raise StackError(
                         f"the {self.name} ended before it was ready; its log ({self.log}):\n{self._tail()}"
@@ -103,6 +105,18 @@ class ServiceProcess:
         return self._child.log_tail() if self._child is not None else ""
 
 
+class ProviderProcess(ServiceProcess):
+    """The provider. Its books are durable: it writes them down as it dies, and the next one goes on with them."""
+
+    async def kill(self) -> None:
+        """kill -9 from within, at a moment when its books are whole; from outside if it does not hear."""
+        die = httpx.URL(self._ready).copy_with(path="/control/die")
+        async with httpx.AsyncClient(timeout=2.0, trust_env=False, verify=False) as client:  # noqa: S501
+            with suppress(httpx.HTTPError):
+                await client.post(die)
+        await super().kill()
+
+
 class PostgresNode:
     """The database server, as a node that can be killed."""
 
@@ -138,10 +152,12 @@ class Processes:
         postgres: PostgresCluster,
         proxy_server: ProxyServer,
         wire: Wire,
-        secrets: Mapping[str, str],
+        keys: Keys,
         directory: Path,
     ) -> None:
-        self.target, self.wire, self.secrets = target, wire, secrets
+        self.target, self.wire = target, wire
+        self.secrets: Mapping[str, str] = keys.secrets
+        self._keys = keys
         self.target_file, self.directory = target_file, directory
         self._postgres, self._proxy_server = postgres, proxy_server
         self._ports = {"service": free_port(), "provider": free_port()}
@@ -151,6 +167,8 @@ class Processes:
         self.provider = ProviderControl(f"http://{LOOPBACK}:{self._ports['provider']}")
         self._service: ServiceProcess | None = None
         self._provider_process: ServiceProcess | None = None
+        self._watching = AsyncExitStack()
+        self._watch: Watch | None = None
 
     @property
     def proxies(self) -> str:
@@ -174,6 +192,8 @@ class Processes:
         """(Re)start the service on a fresh database; as *mutant*, where one is named."""
         if self._service is not None:
             await self._service.stop()
+        await self._watching.aclose()
+        self._watch = None
         self._databases += 1
         database = f"topups_{self._databases}"
         await self._postgres.create_database(database)
@@ -188,6 +208,18 @@ class Processes:
         self.nodes["service"] = self._service
         await self._service.start()
 
+    async def watch(self) -> Watch:
+        """Somebody who sees the service's database; the same for as long as it serves."""
+        if self._watch is None:
+            url = self._postgres.url(f"topups_{self._databases}")
+            try:
+                self._watch = await self._watching.enter_async_context(
+                    watching(url, self.provider, self.links["db"].tap)
+                )
+            except WitnessError as error:
+                raise StackError(str(error)) from error
+        return self._watch
+
     def log_lines(self) -> dict[str, list[str]]:
         nodes = {"service": self._service, "provider": self._provider_process}
         return {name: node.new_log_lines() for name, node in nodes.items() if node is not None}
@@ -200,19 +232,22 @@ class Processes:
         await self._open("hook", Http if named else Opaque, service)
         await self._open("edge", Http if named else Opaque, service)
 
-    async def start_provider(self) -> None:
+    async def start_provider(self, panel_url: str = "") -> None:
         env = {
+            "PROVIDER_PANEL_URL": panel_url,
             "PROVIDER_PORT": str(self._ports["provider"]),
-            "PROVIDER_API_KEY": self.secrets["api key"],
+            "PROVIDER_API_KEY": self._keys.api,
             "PROVIDER_CALLBACK_URL": self._callback_url(),
-            "PROVIDER_CALLBACK_SECRET": self.secrets["callback secret"],
+            "PROVIDER_CALLBACK_SECRET": self._keys.signing,
+            "PROVIDER_RETIRED_SECRET": self._keys.retired,
             "PROVIDER_MERCHANT": MERCHANT,
             "PROVIDER_ENVIRONMENT": self.target.environment,
             "PROVIDER_DIALECT": self.target.callbacks.dialect,
+            "PROVIDER_MEMORY": str(self.directory.resolve() / "provider.books"),
         }
         ready = f"http://{LOOPBACK}:{self._ports['provider']}/control/health"
         log = self.directory / "provider.log"
-        process = ServiceProcess("provider", list(PROVIDER_COMMAND), env, log, ready, PROVIDER_READY_S)
+        process = ProviderProcess("provider", list(PROVIDER_COMMAND), env, log, ready, PROVIDER_READY_S)
         self._provider_process = process
         self.nodes["provider"] = process
         await process.start()
@@ -221,6 +256,7 @@ class Processes:
         """Everything ends; each part is ended even when another will not."""
         async with AsyncExitStack() as ends:
             ends.push_async_callback(self.provider.close)
+            ends.push_async_callback(self._watching.aclose)
             for link in self.links.values():
                 ends.push_async_callback(link.tap.close)
             for process in (self._provider_process, self._service):
@@ -241,45 +277,58 @@ class Processes:
         """What fills the placeholders of `[start]`."""
         return {
             "python": sys.executable,
+            "here": str(self.target_file.resolve().parent),
             "port": str(self._ports["service"]),
             "db": f"postgresql://chaos@{self.links['db'].url}/{database}",
             "api": f"http://{self.links['api'].url}",
-            "api_key": self.secrets["api key"],
-            "secret": self.secrets["callback secret"],
+            "api_key": self._keys.api,
+            "secret": self._keys.receiver,
             "merchant": MERCHANT,
             "environment": self.target.environment,
+            "dialect": self.target.callbacks.dialect,
         }
 
 
 @asynccontextmanager
 async def processes(
-    target_file: Path, directory: Path, rng: Random, *, mutant: str | None = None, named: bool = True
+    target_file: Path,
+    directory: Path,
+    rng: Random,
+    *,
+    mutant: str | None = None,
+    named: bool = True,
+    dialect: str | None = None,
+    panel_url: str = "",
 ) -> AsyncIterator[Processes]:
-    """The whole stack, up and serving; its logs are written to *directory*.
+    """The whole stack, up and serving; its logs are written to *directory*. *dialect* takes the place of the target's.
+    *panel_url* is a page that the provider shows beside its own.
 
     Raises `TargetError` naming the field that is wrong, and `StackError` naming the part that does not start.
     """
-    target = read(target_file)
+    target = read(target_file).speaking(dialect)
     directory.mkdir(parents=True, exist_ok=True)
     scratch = run_dir()
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         postgres = PostgresCluster(scratch / "postgres")
+        drawing = asyncio.create_task(draw(target.callbacks.dialect, rng))
+        stack.callback(drawing.cancel)
         proxy_server, _ = await asyncio.gather(
             find_proxy_server(scratch, os.environ, rng), stack.enter_async_context(postgres)
         )
         stack.push_async_callback(proxy_server.close)
-        up = Processes(target_file, target, postgres, proxy_server, Wire(), _secrets(rng), directory)
+        up = Processes(target_file, target, postgres, proxy_server, Wire(), await drawing, directory)
         stack.push_async_callback(up.close)
         await up.open_links(named=named)
-        await asyncio.gather(up.start_provider(), up.serve(mutant))
+        await asyncio.gather(up.start_provider(panel_url), up.serve(mutant))
         yield up
 
 
-def _secrets(rng: Random) -> dict[str, str]:
-    """Secrets of this run alone, plainly not anybody's."""
-    callback = base64.b64encode(rng.randbytes(24)).decode()
-    return {"callback secret": f"whsec_{callback}", "api key": f"chaos-key-{rng.randbytes(12).hex()}"}
+def _listens(url: str) -> bool:
+    """Would a connection be accepted? Asked of the kernel, which costs next to nothing while a program is still loading."""
+    where = httpx.URL(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((where.host, where.port or 80)) == 0
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:

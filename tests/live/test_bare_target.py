@@ -63,6 +63,26 @@ def test_a_bare_balance_tells_what_was_credited_and_how_often(bare_target: Path,
     assert all("was credited 2 times" in found.says for found in verdict.violations)
 
 
+def test_a_bare_balance_tells_what_went_back_in_parts(bare_target: Path, tmp_path: Path) -> None:
+    """The clean service holds, and a part that was forgotten, or what was taken back twice, is found and named."""
+    clean, forgotten, twice = runs_of(
+        bare_target,
+        tmp_path,
+        ("partial-refunds", None),
+        ("partial-refunds", "claims-refunds-by-payment"),
+        ("chargeback-lost", "charges-back-again-when-lost"),
+    )
+
+    assert clean.status is Status.HOLDS
+    assert forgotten.broken == twice.broken == {"reversed-once"}
+    assert "never taken back" in said_by(forgotten)
+    assert "was taken back 2 times" in said_by(twice)
+
+
+def said_by(run: Run) -> str:
+    return "; ".join(found.says for verdict in run.verdicts for found in verdict.violations)
+
+
 def test_what_the_target_does_not_offer_is_said_and_not_weighed(bare_target: Path, tmp_path: Path) -> None:
     """No entries to sum up, no transitions to follow: listed, with the reason, and no false unknown."""
     [run] = runs_of(bare_target, tmp_path, ("calm", None))

@@ -17,7 +17,7 @@ from harness.scenario import SCENARIOS
 from harness.verdict import Status
 from reference_impl.mutants import catalogue
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 load_everything()
 MUTANTS = catalogue()

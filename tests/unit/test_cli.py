@@ -1,27 +1,35 @@
 """What a person types and what a machine reads of it: names, messages, exit codes. No stack is started here."""
 
+import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from harness import cli
-from harness.engines import suite
+from harness.engines import shrink, suite
+from harness.engines.shrink import TOO_RARE
+from harness.engines.suite import Job
 from harness.engines.sweep import FAILURES
 from harness.faults import FAULTS
 from harness.flow import FLOWS
 from harness.history import Event, History, write
 from harness.plan import Begin, Plan, PlanError, encode
 from harness.run import Run
+from harness.run import recorded as read_runs
 from harness.scenario import SCENARIOS
 from harness.stacks.processes import StackError
 from harness.verdict import INVARIANTS, Status, Verdict
 from reference_impl.mutants import catalogue
 
-COMMANDS = ("run", "replay", "judge", "mutants", "load", "list", "doctor", "up", "sweep")
+COMMANDS = ("run", "replay", "judge", "mutants", "load", "list", "doctor", "up", "sweep", "shrink")
+
+OTHER = ("--target", str(Path(__file__).parent.parent / "other_language" / "target.toml"))
 
 Answer = tuple[int, str, str]
 Type = Callable[..., Answer]
@@ -35,6 +43,7 @@ def type_(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
         raise AssertionError("a stack was started")
 
     monkeypatch.setattr(suite, "processes", no_stack)
+    monkeypatch.setattr(shrink, "processes", no_stack)
     monkeypatch.setattr(cli, "processes", no_stack)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("TERM", "dumb")
@@ -148,6 +157,8 @@ def test_what_is_wrong_with_the_order_is_2_and_what_is_wrong_with_the_harness_70
         ),
         (["run", "calm", "--mutant", "never-ask"], "Did you mean 'never-asks'?"),
         (["mutants", "never-ask"], "Did you mean 'never-asks'?"),
+        (["run", "calm", *OTHER, "--mutant", "lost-credits"], "no mutant 'lost-credits': there are race, lost-credit"),
+        (["sweep", *OTHER, "--mutant", "never-asks"], "no mutant 'never-asks': there are race, lost-credit"),
         (["run", "calm", "--target", "nowhere/target.toml"], "nowhere/target.toml does not exist"),
         (["sweep", "top-up-payed"], "There is no flow named 'top-up-payed'. Did you mean 'top-up-paid'?"),
         (["sweep", "--link", "hok"], "there is no link 'hok' to sweep: there are edge, api, hook, db"),
@@ -157,6 +168,8 @@ def test_what_is_wrong_with_the_order_is_2_and_what_is_wrong_with_the_harness_70
         (["load", "--target", "nowhere/target.toml"], "nowhere/target.toml does not exist"),
         (["up", "--target", "nowhere/target.toml"], "nowhere/target.toml"),
         (["replay", "nowhere"], "nowhere"),
+        (["shrink", "nowhere"], "nowhere"),
+        (["shrink", "nowhere", "--tries", "2", "--needed", "3"], "--needed 3 cannot be met in --tries 2"),
         (["judge", "nowhere.jsonl"], "nowhere.jsonl does not exist"),
     ],
 )
@@ -293,3 +306,88 @@ def test_a_run_prints_the_seed_it_drew_and_the_command_that_repeats_it(
     assert found
     assert re.search(rf"topup-chaos'? run calm --seed {found.group(1)}", printed)
     assert list((tmp_path / "reports" / "runs").glob("*-calm/run.json"))
+
+
+@pytest.mark.parametrize("command", ["replay", "shrink"])
+def test_runs_of_another_target_are_not_repeated_on_this_one(
+    type_: Type, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """A verdict about one service says nothing of another; what was recorded here was of one called `till`."""
+    monkeypatch.setattr(cli, "carry_out_all", carried_out(Status.BROKEN))
+    type_("run", "calm")
+    code, _, complaint = type_(command, "reports/runs/latest")
+    assert code == 2
+    assert "'calm' was run on till, and " in complaint
+    assert "target.toml is reference: name its own with --target" in complaint
+
+
+# Making shorter
+
+
+def shrinks(*, broken: int, ended: str = "", interrupted: bool = False) -> Callable[..., Any]:
+    """In place of the shrinker: a plan without its second half, *broken* of three times."""
+
+    async def shrink_plan(order: Any, progress: Any, shrunk: Any, tell: Any) -> None:
+        if broken:
+            shrunk.plan = replace(order.start, steps=order.plan.steps[: len(order.plan.steps) // 2])
+            await carried_out(Status.BROKEN)(
+                SimpleNamespace(jobs=[Job(shrunk.plan, order.again, order.mutant)]), progress, SimpleNamespace(**SILENT)
+            )
+            shrunk.run = progress.runs[-1]
+        shrunk.times, shrunk.tried, shrunk.ended = (broken, 3), 3, ended
+        tell(shrunk)
+        if interrupted:
+            raise asyncio.CancelledError
+
+    return shrink_plan
+
+
+SILENT = {"begins": lambda _: None, "finished": lambda _: None}
+
+
+@pytest.fixture
+def broken_run(type_: Type, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A recorded run of the reference that broke something."""
+    monkeypatch.setattr(cli, "carry_out_all", carried_out(Status.BROKEN))
+    type_("run", "calm", "--seed", "7")
+    path = next(Path("reports/runs").glob("*-calm/run.json"))
+    path.write_text(path.read_text().replace('"target": "till"', '"target": "reference"'))
+    return str(path)
+
+
+def test_shrink_tells_the_story_that_is_left_and_how_to_repeat_it(
+    type_: Type, monkeypatch: pytest.MonkeyPatch, broken_run: str
+) -> None:
+    """And writes a report of it alone, from which `replay` reads the plan."""
+    monkeypatch.setattr(cli, "shrink_plan", shrinks(broken=3))
+    code, printed, _ = type_("shrink", broken_run)
+
+    assert code == 1, "a finding remains one"
+    assert "calm, by kept: " in printed
+    assert "  a1: open account (customer " in printed
+    found = re.search(r"again: +\S+ replay (\S+) --times 10", printed)
+    assert found
+    [left] = read_runs(Path(found.group(1)))
+    assert (left.plan.name, left.plan.about, left.broken) == ("calm", ("kept",), ("kept",))
+    assert "too rare" not in printed
+    assert "shorter still" not in printed
+
+
+@pytest.mark.parametrize(
+    ("done", "code", "says"),
+    [
+        (shrinks(broken=0, ended=TOO_RARE), 1, "broken in 0 of 3: too rare to be made shorter"),
+        (shrinks(broken=1, ended=TOO_RARE), 1, "broken in 1 of 3: too rare to be made shorter"),
+        (shrinks(broken=3, ended="9 s were spent"), 1, "perhaps it can be made shorter still: 9 s were spent"),
+        (shrinks(broken=3, ended="it was interrupted", interrupted=True), 130, "a1: open account"),
+    ],
+    ids=["never again", "too rare", "out of time", "interrupted"],
+)
+def test_what_could_not_be_made_shorter_to_the_end_is_said(
+    type_: Type, monkeypatch: pytest.MonkeyPatch, broken_run: str, done: Callable[..., Any], code: int, says: str
+) -> None:
+    monkeypatch.setattr(cli, "shrink_plan", done)
+    exit_code, printed, _ = type_("shrink", broken_run)
+
+    assert exit_code == code
+    assert says in printed

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from inspect import signature
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -51,7 +52,19 @@ ROOT = Path(__file__).parent.parent.parent
 TARGET = read(ROOT / "reference_impl" / "target.toml")
 LINKS = ("edge", "db", "api", "hook")
 NODES = ("service", "provider", "postgres")
-AROUND_THE_TARGET = ("pay", "decline", "forge", "advance", "release", "load")
+AROUND_THE_TARGET = (
+    "pay",
+    "decline",
+    "give_back",
+    "dispute",
+    "win",
+    "lose",
+    "forge",
+    "advance",
+    "play_out",
+    "release",
+    "load",
+)
 LOADS = {"a short load": (3, 1.0, 5), "a long load": (50, 10.0, 60), "hardly a load": (1, 0.5, 0)}
 
 
@@ -350,7 +363,8 @@ def test_a_plan_has_operations_that_the_reference_or_the_world_around_it_has(nam
 @each_plan
 def test_an_operation_is_about_one_that_comes_before_it(name: str) -> None:
     """A top-up about an account, a payment or a look about a top-up; every handle is one thing's alone."""
-    wanted = {"top_up": "open_account", **dict.fromkeys(("pay", "decline", "status", "forge"), "top_up")}
+    of_top_ups = ("pay", "decline", "status", "forge", "refund", "give_back", "dispute", "win", "lose")
+    wanted = {"top_up": "open_account", **dict.fromkeys(of_top_ups, "top_up")}
     kinds: dict[str, str] = {}
     for operation in plan_of(name, 7).operations():
         assert operation.id not in kinds
@@ -382,6 +396,23 @@ def test_what_begins_ends_once_and_afterwards(name: str) -> None:
         assert len({step.id for step in begun}) == len(begun)
         at = {step.id: order.index(step) for step in ended}
         assert all(order.index(step) < at[step.id] for step in begun)
+
+
+def test_a_part_of_a_top_up_goes_back_once() -> None:
+    """Each is another amount, and together they are less than a third of the whole; more than there are is refused."""
+    draft = Draft(Random(7))
+    top_up = draft.paid(parts=2)
+    draft.refund(top_up)
+    draft.give_back(top_up)
+    draft.dispute(top_up)
+    with pytest.raises(ValueError, match=f"{top_up} has no part left: ask for it with `parts=`"):
+        draft.refund(top_up)
+    amounts = {
+        each.kind: each.amount_minor for step in draft.steps() if isinstance(step, Do) for each in step.operations
+    }
+    assert amounts["dispute"] == 0, "all that is left"
+    assert amounts["refund"] != amounts["give_back"]
+    assert 0 < 3 * (amounts["refund"] + amounts["give_back"]) < amounts["top_up"]
 
 
 # A scenario

@@ -128,6 +128,8 @@ UNKNOWN_RUN = run(HOLDS, UNKNOWN, plan=plan("lost-answers", "Answers are lost.")
 HOLDING_RUN = run(HOLDS, WEIGHTLESS, plan=plan("calm", "Nothing happens."))
 MIXED = suite(HOLDING_RUN, UNKNOWN_RUN, BROKEN_RUN)
 
+PART: dict[str, Any] = {"amount_minor": 200, "currency": "EUR"}
+WHOLE: dict[str, Any] = {"amount_minor": 500, "currency": "EUR"}
 
 # --- words
 
@@ -205,6 +207,39 @@ MIXED = suite(HOLDING_RUN, UNKNOWN_RUN, BROKEN_RUN)
         (
             event(0, "provider", "gave-up", event="payment.captured", payment="pay_3", attempts=10),
             "gave up on payment.captured pay_3 (10 attempts)",
+        ),
+        (
+            event(0, "provider", "reversal", payment="pay_3", news="refunded", reversal="re_1", **PART),
+            "refunded pay_3 2.00 EUR (re_1)",
+        ),
+        (
+            event(0, "provider", "reversal", payment="pay_3", news="opened", reversal="dp_1", **PART),
+            "dispute opened, taken back pay_3 2.00 EUR (dp_1)",
+        ),
+        (
+            event(0, "provider", "reversal", payment="pay_3", news="won", reversal="dp_1", **PART),
+            "dispute won, given back pay_3 2.00 EUR (dp_1)",
+        ),
+        (
+            event(0, "provider", "reversal", payment="pay_3", news="lost", reversal="dp_1", **PART),
+            "dispute lost pay_3 2.00 EUR (dp_1)",
+        ),
+        (
+            event(0, "provider", "payment", payment="pay_3", state="disputed", charged_back_minor=200, **WHOLE),
+            "payment disputed pay_3 2.00 EUR",
+        ),
+        (
+            delivery(0, 1, event="payment.refunded", reversal="re_1"),
+            "callback payment.refunded pay_3 (re_1, attempt 1)",
+        ),
+        (
+            entry(1, "e5", amount_minor=-200, entry_kind="refund", reversal="re_1"),
+            "refund pay_3 -2.00 EUR (re_1)",
+        ),
+        (event(0, "client", "invoked", operation="give_back", id="g1"), "asks refund at the provider g1"),
+        (
+            event(0, "client", "answered", operation="win", id="g2", outcome="done"),
+            "hears dispute decided for the merchant done g2",
         ),
         (event(0, "service", "balance", account="acc_1", balance_minor=0, currency="EUR"), "balance acc_1 0.00 EUR"),
         (

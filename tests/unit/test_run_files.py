@@ -62,8 +62,8 @@ def test_what_replay_needs_is_read_back(tmp_path: Path) -> None:
     runs = run(verdict(Status.HOLDS)), run(verdict(Status.BROKEN), seed=8, mutant="checks-then-acts")
     path = write_run(suite(tmp_path, *runs))
     expected = [
-        Recorded(plan(7), "holds", "reference", None),
-        Recorded(plan(8), "broken", "reference", "checks-then-acts"),
+        Recorded(plan(7), "holds", "reference", None, ()),
+        Recorded(plan(8), "broken", "reference", "checks-then-acts", ("told-the-truth",)),
     ]
     assert expected == recorded(tmp_path) == recorded(path)
 
@@ -97,6 +97,7 @@ def test_a_run_of_another_format(tmp_path: Path, data: object) -> None:
         ('"mutant": null, ', "", "'mutant'"),
         ('"plan": {', '"plam": {', "'plan'"),
         ('"runs"', '"rums"', "'runs'"),
+        ('"verdicts"', '"verdict"', "'verdicts'"),
         ('"seed"', '"sed"', "'seed'"),
         ('"step": "do"', '"step": "dew"', "`step`"),
         ('"seed": 7', '"seed": "seven"', "`seed`"),

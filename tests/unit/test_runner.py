@@ -67,6 +67,8 @@ class Provider:
     moods: list[str] = field(default_factory=list)
     silent: bool = False
 
+    heard = 0
+
     async def journal(self, after: int) -> tuple[list[Event], int]:
         return self.events[after:], len(self.events)
 
@@ -515,5 +517,31 @@ def test_settling_is_bounded_and_its_reason_becomes_the_message(monkeypatch: pyt
         assert settled["reason"] == "1 callback in flight"
         assert result.broken == {"settles-in-time"}
         assert len(bench.events("audited")) == 1, "the books are read all the same"
+
+    run(story)
+
+
+def test_a_provider_that_is_dead_attempts_no_callback() -> None:
+    """To wait for its callbacks is over at once, whatever was in flight; it is started again, and the run is judged."""
+
+    class Mortal(FakeNode):
+        async def start(self) -> None:
+            await super().start()
+            provider.restless = None
+
+    provider = Provider()
+
+    async def story(bench: Bench) -> None:
+        nonlocal provider
+        provider = bench.provider
+        provider.restless = "1 callback in flight"
+        bench.nodes["provider"] = Mortal("provider")
+        dead = Begin("x1", "kill", {"node": "provider"})
+        await bench.carry_out(dead, Wait("callbacks-attempted", 9.0), End("x1"), *PAID)
+
+        [waited] = bench.events("wait")
+        assert waited["outcome"] == "met"
+        assert bench.nodes["provider"].did == ["killed", "started"]
+        assert bench.events("audited")
 
     run(story)

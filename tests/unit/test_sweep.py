@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from harness import cli
 from harness.cli import load_everything
 from harness.engines import suite
+from harness.engines.conversations import conversations
 from harness.engines.suite import Job, Order, Progress, begin, carry_out_all
 from harness.engines.sweep import (
     FAILURES,
     LINKS,
     Cell,
     Crossing,
+    Hit,
     Shard,
     Sweep,
     cell_of,
@@ -29,7 +31,8 @@ from harness.engines.sweep import (
     crossings,
     stable,
 )
-from harness.flow import FLOWS, SWEPT, Flow, FlowDraft
+from harness.engines.sweep_pairs import Pairs, after_the_blow
+from harness.flow import FLOWS, SECOND, SWEPT, Flow, FlowDraft
 from harness.history import History
 from harness.plan import Begin, Plan, decode, encode
 from harness.run import Run, Suite
@@ -121,12 +124,17 @@ def test_what_is_not_in_every_recording_is_background() -> None:
 
 
 def test_each_crossing_is_broken_in_every_way_that_applies() -> None:
-    """PostgreSQL is behind the db link alone."""
+    """PostgreSQL is behind the db link alone; the provider is at the other end of two; only requests can come twice or late."""
     cells = sweep().cells("top-up-paid", [CALM, CALM])
 
-    assert [cell.failure for cell in cells if str(cell.crossing) == "db COMMIT 1"] == list(FAILURES)
-    assert [cell.failure for cell in cells if cell.crossing.link == "api"] == list(FAILURES)[:4]
-    assert len(cells) == 2 * 6 + 2 * 4
+    everywhere = ["cut-before", "cut-after", "stall-before", "stall-after", "kill-before", "kill-after"]
+    of_db = [*everywhere, "postgres-before", "postgres-after"]
+    of_edge = [*everywhere, "delay-before", "twice-after", "pause-before"]
+    of_api = [*of_edge, "provider-before", "provider-after"]
+    assert sorted(cell.failure for cell in cells if str(cell.crossing) == "db COMMIT 1") == sorted(of_db)
+    assert sorted(cell.failure for cell in cells if cell.crossing.link == "edge") == sorted(of_edge)
+    assert sorted(cell.failure for cell in cells if cell.crossing.link == "api") == sorted(of_api)
+    assert {cell.failure for cell in cells} == set(FAILURES)
 
 
 def test_a_sweep_is_narrowed_and_its_command_says_how() -> None:
@@ -155,6 +163,9 @@ def test_messages_are_asked_for_by_whole_words(asked: str | None, found: int) ->
     assert len(sweep(failures=("cut-after",), crossing=asked).cells("top-up-paid", [history])) == found
 
 
+OF_HOOK = [name for name, failure in FAILURES.items() if "hook" in failure.links]
+
+
 def recorded(flow: str, history: History) -> Run:
     return run(FLOWS[flow].plan(7), Status.HOLDS, history=history)
 
@@ -167,10 +178,10 @@ def test_a_flow_is_swept_by_what_it_recorded_itself() -> None:
     )
 
     assert [job.plan.name for job in jobs[-4:]] == [
-        f"top-up-declined: hook POST /cb 1, {name}" for name in list(FAILURES)[:4]
+        f"top-up-declined: hook POST /cb 1, {name}" for name in OF_HOOK[-4:]
     ]
-    assert len(jobs) == 20 + 4
-    assert jobs[-1].again.endswith("sweep top-up-declined --crossing 'hook POST /cb 1' --fault kill-after --seed 7")
+    assert len(jobs) == len(sweep().cells("top-up-paid", [CALM])) + len(OF_HOOK)
+    assert jobs[-1].again.endswith("sweep top-up-declined --crossing 'hook POST /cb 1' --fault provider-after --seed 7")
 
 
 @pytest.mark.parametrize("flow", FLOWS)
@@ -225,28 +236,177 @@ def test_every_cell_is_in_exactly_one_shard(cell: Cell, of: int) -> None:
     assert [cell in Shard(number, of) for number in range(1, of + 1)].count(True) == 1
 
 
+# Of two transactions at once
+
+
+def test_a_message_of_a_transaction_is_numbered_within_it() -> None:
+    """However two conversations overlap: the COMMIT that is of `claims` is always that one."""
+    story = Story()
+    story.event("harness", "fault-began", id=SWEPT, fault="watch", args={})
+    for label, of in (("BEGIN", ""), ("BEGIN", ""), ("COMMIT", "keys"), ("COMMIT", "claims"), ("COMMIT", "keys")):
+        facts = {"of": of} if of else {}
+        title = f"{label} ({of})" if of else label
+        story.event("harness", "crossing", link="db", direction=">", label=f"db ▸ {title}", **facts)
+
+    found = list(crossings(story.history()))
+    assert [str(each) for each in found] == [
+        "db BEGIN 1",
+        "db BEGIN 2",
+        "db COMMIT (keys) 1",
+        "db COMMIT (claims) 1",
+        "db COMMIT (keys) 2",
+    ]
+    assert [Crossing.read(str(each)) for each in found] == found
+
+
+def test_what_no_surgery_can_be_about_is_not_counted() -> None:
+    """Somebody knocked in vain; a copy of a request."""
+    story = Story()
+    story.event("harness", "fault-began", id=SWEPT, fault="watch", args={})
+    story.event("harness", "crossing", link="api", direction=">", label="api ▸ POST /p (refused)", beside=True)
+    story.event("harness", "crossing", link="api", direction=">", label="api ▸ POST /p")
+
+    assert list(crossings(story.history())) == [Crossing("api", "POST /p", 1)]
+
+
+def test_overlapping_conversations_are_told_apart_by_when_they_did_not_overlap() -> None:
+    """A callback alone first, which tells whose `claims` are; then one that arrives while a client is still being answered."""
+    story = Story()
+
+    def cross(link: str, direction: str, label: str, connection: int, of: str = "") -> None:
+        arrow, title = {">": "▸", "<": "◂"}[direction], f"{label} ({of})" if of else label
+        facts = {"of": of} if of else {}
+        said = f"{link} {arrow} {title}"
+        story.event("harness", "crossing", link=link, direction=direction, label=said, connection=connection, **facts)
+
+    cross("hook", ">", "POST /callbacks", 1)
+    for label, of in (("BEGIN", ""), ("INSERT claims", ""), ("COMMIT", "claims")):
+        cross("db", ">", label, 1, of)
+    cross("hook", "<", "204", 1)
+    story.event("harness", "fault-began", id=SWEPT, fault="watch", args={})
+    cross("edge", ">", "POST /v1/top-ups/7", 1)
+    cross("db", ">", "SELECT accounts", 2)
+    cross("hook", ">", "POST /callbacks", 2)
+    for connection, label, of in (
+        (2, "BEGIN", ""),
+        (1, "BEGIN", ""),
+        (1, "INSERT claims", ""),
+        (2, "UPDATE keys", ""),
+        (2, "COMMIT", "keys"),
+        (1, "COMMIT", "claims"),
+    ):
+        cross("db", ">", label, connection, of)
+
+    assert {str(crossing): said for crossing, said in conversations(story.history()).items()} == {
+        "db SELECT accounts 1": "POST /v1/top-ups/",
+        "db BEGIN 2": "callback",
+        "db INSERT claims 1": "callback",
+        "db COMMIT (claims) 1": "callback",
+    }, "of the other nobody can say"
+
+
+# Two failures in one run
+
+
+def blown(first: str, *crossed: str) -> Run:
+    """A run of the first failures: the blow was dealt at the first crossing, the others came after it."""
+    [job] = [job for job in Pairs(sweep(), 5).firsts([recorded("top-up-paid", CALM)]) if job.plan.name.endswith(first)]
+    blow = next(begin for begin in job.plan.faults() if begin.id == SWEPT)
+    story = Story()
+    story.event("harness", "fault-began", id=SWEPT, fault=blow.fault, args=dict(blow.args))
+    story.event("harness", "fault-began", id=SECOND, fault="watch", args={})
+    story.event("harness", "crossing", link="db", direction=">", label="db ▸ BEGIN")
+    story.event("harness", "surgery", link=blow.args["link"], label="", action="cut before")
+    for label in crossed:
+        story.event("harness", "crossing", link=label[:3].strip(), direction=">", label=label)
+    story.event("harness", "fault-ended", id=SWEPT, fault=blow.fault, touched=1)
+    story.event("harness", "crossing", link="db", direction=">", label="db ▸ SELECT late")
+    story.event("harness", "fault-ended", id=SECOND, fault="watch", touched=1)
+    story.event("harness", "crossing", link="db", direction=">", label="db ▸ SELECT too_late")
+    return run(job.plan, Status.HOLDS, history=story.history())
+
+
+def test_the_second_failure_is_drawn_from_what_came_after_the_first() -> None:
+    """Until both are over; and numbered from where both were scheduled."""
+    found = blown("", "db ▸ BEGIN", "api ▸ POST /v1/retried")
+
+    assert [str(each) for each in after_the_blow(found.history)] == [
+        "db BEGIN 2",
+        "api POST /v1/retried 1",
+        "db SELECT late 1",
+    ]
+    jobs = Pairs(sweep(), 5).seconds([recorded("top-up-paid", CALM), found])
+    assert len(jobs) == 4
+    assert [job.plan.name for job in jobs] == [
+        job.plan.name for job in Pairs(sweep(), 5).seconds([recorded("top-up-paid", CALM), found])
+    ], "the same seed draws the same"
+    for job in jobs:
+        cell = cell_of(decode(encode(job.plan)))
+        assert cell is not None
+        assert cell.second is not None
+        assert str(cell) == job.plan.name
+        assert f"--second '{cell.second}'" in job.again
+        assert Hit.read(str(cell.second)) == cell.second
+        first, second = (next(each for each in job.plan.faults() if each.id == id) for id in (SWEPT, SECOND))
+        assert (first.args["nth"], second.args["label"]) == (cell.crossing.nth, cell.second.crossing.label)
+
+
+@pytest.mark.parametrize("budget", [2, 5, 11, 60])
+def test_a_budget_bounds_the_plans_of_both_rounds(budget: int) -> None:
+    pairs = Pairs(sweep(), budget)
+    firsts = pairs.firsts([recorded("top-up-paid", CALM)])
+    history = blown("", "db ▸ BEGIN", "api ▸ POST /v1/retried").history
+    seconds = pairs.seconds([run(job.plan, Status.HOLDS, history=history) for job in firsts])
+
+    assert 1 <= len(firsts) <= budget
+    assert len(firsts) + len(seconds) <= budget
+
+
+def test_a_blow_that_was_not_dealt_has_no_aftermath() -> None:
+    assert list(after_the_blow(CALM)) == []
+
+
+def test_pairs_stand_in_a_list_of_their_own() -> None:
+    """With the sign of what became of them, in the terminal and on the page, where it leads to the run."""
+    found = blown("", "db ▸ BEGIN", "api ▸ POST /v1/retried")
+    [job, *_] = Pairs(sweep(), 5).seconds([found])
+    both = run(job.plan, Status.BROKEN, "credited-at-most-once")
+    shown = _of(found, both)
+    first, _, second = job.plan.name.partition("; then ")
+
+    assert f"{first}\n✗ then {second}\n" in text(shown).plain
+    assert "✗ broken 1" in text(shown).plain
+    assert 'href="#run-2"' in html.render(shown).partition("Two failures in one run")[2].partition("</section>")[0]
+
+
+@pytest.mark.parametrize("wrong", ["db COMMIT 2", "db COMMIT 2, cut-sideways", "COMMIT, cut-after", ""])
+def test_a_second_failure_that_is_none_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match="written like"):
+        Hit.read(wrong)
+
+
 # On one stack
 
 
 @pytest.mark.parametrize("further", [0, 2])
-def test_further_jobs_are_made_of_the_first_runs_and_carried_out_after_them(
+def test_further_jobs_are_made_of_the_runs_so_far_until_none_come_of_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, further: int
 ) -> None:
-    """On the same stack; and until they are made, the whole is not done."""
+    """One more each time, on the same stack; and until it is known that there are none, the whole is not done."""
     seen: list[str] = []
 
     @asynccontextmanager
     async def no_stack(*_: Any, **__: Any) -> Any:
-        yield SimpleNamespace(remarks=(), target=SimpleNamespace(name="till"), versions={})
+        callbacks = SimpleNamespace(dialect="any")
+        yield SimpleNamespace(remarks=(), target=SimpleNamespace(name="till", callbacks=callbacks), versions={})
 
     async def carry_out(plan: Plan, stack: Any, name: str, recorder: Any, setting: Any) -> Run:
         seen.append(f"{name} {plan.name}")
         return run(plan, Status.HOLDS)
 
     def then(runs: Sequence[Run]) -> list[Job]:
-        assert [each.plan.name for each in runs] == ["calm"]
         left.append(progress.suite(order).left)
-        return [Job(plan(f"more {number}"), "") for number in range(further)]
+        return [Job(plan(f"more {len(runs) - 1}"), "")] if len(runs) <= further else []
 
     monkeypatch.setattr(suite, "processes", no_stack)
     monkeypatch.setattr(suite, "carry_out", carry_out)
@@ -256,7 +416,8 @@ def test_further_jobs_are_made_of_the_first_runs_and_carried_out_after_them(
     asyncio.run(carry_out_all(order, progress, SimpleNamespace(begins=lambda _: None, finished=lambda _: None)))
 
     assert seen == ["r1 calm", "r2 more 0", "r3 more 1"][: 1 + further]
-    assert (left, progress.suite(order).left) == ([1], 0)
+    assert left[0] == 1
+    assert progress.suite(order).left == 0
 
 
 # The map
@@ -304,12 +465,12 @@ def test_the_map_of_a_sweep() -> None:
     assert (
         text(found).plain
         == """\
-top-up-paid                kill   postgres
-                           after  before
-edge  POST /v1/top-ups 1   ✓
-db    BEGIN 1              ✓      ✓
-db    COMMIT 1             ✓      ✓
-api   POST /v1/payments 1  ✗
+top-up-paid                                  kill   postgres
+                                             after  before
+edge  POST /v1/top-ups 1                     ✓
+db    BEGIN 1              POST /v1/top-ups  ✓      ✓
+db    COMMIT 1             POST /v1/top-ups  ✓      ✓
+api   POST /v1/payments 1  POST /v1/top-ups  ✗
 
 4 crossings, 6 plans: ✓ holds 5, ✗ broken 1
 blank: does not apply (PostgreSQL is behind the db link alone), or was not asked for"""
@@ -361,6 +522,7 @@ def test_the_exit_code_of_a_sweep(
         progress.spent["runs"] = 1.0
 
     monkeypatch.setattr(cli, "carry_out_all", carry_out_all)
+    words = ["--workers", "1", *words]
     monkeypatch.setattr("sys.argv", ["topup-chaos", "sweep", "top-up-paid", "--out", str(tmp_path), *words])
     with pytest.raises(SystemExit) as end:
         cli.main()
