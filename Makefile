@@ -5,13 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: chaos test lint setup clean
+.PHONY: chaos test contract lint setup clean
 
 chaos: $(READY) ## break the reference service in every scenario, judge it, write a report
 	$(BIN)/topup-chaos run
 
 test: $(READY) ## all tests, on real parts
 	$(BIN)/python -m pytest
+
+contract: $(READY) ## what the payment providers' own packages make of our callbacks; fetches them the first time (Node too)
+	$(BIN)/python tests/contract/official_packages.py
+	$(BIN)/python -m pytest tests/contract -m contract
 
 lint: $(READY) ## formatting, lint, types
 	$(BIN)/ruff format --check .

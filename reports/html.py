@@ -16,12 +16,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from harness.history import Event
 from harness.run import PaymentVerdict, Run, Suite
 from harness.verdict import Status, Verdict, Violation
-from reports import HARMLESS, renderer
-from reports.sweep_map import maps
+from reports import HARMLESS, by_dialect, renderer
+from reports.orders_table import Table, table
+from reports.sweep_map import maps, pairs
 from reports.timeline import LANES, Place, Row, Timeline, place, story
 from reports.words import count, duration, legible, money, plain, sentence
 
-EXACT = "exact"
+RIGHT = ("exact", "reversed")
 # A timeline is about one payment; what tells it from others stands above, and whole in the facts of each row.
 ID_LENGTH_MAX = 16
 
@@ -36,10 +37,13 @@ def render(suite: Suite) -> str:
         explanation=explanation(suite),
         facts=_facts(suite),
         maps=maps(suite),
+        by_dialect=by_dialect.table(suite),
+        pairs=pairs(suite),
         runs=runs,
         promises=_promises(suite),
         lanes=LANES,
         mutants_differ=len({run.mutant for run in suite.runs}) > 1,
+        dialects_differ=len({run.dialect for run in suite.runs}) > 1,
         Status=Status,
     )
 
@@ -102,11 +106,12 @@ class RunView:
     run: Run
     payments: Sequence[PaymentVerdict]
     payments_said: str
-    all_exact: bool
+    all_right: bool
     broken: Sequence[BrokenView]
     unknown: Sequence[Verdict]
     weighing: Sequence[Verdict]
     weightless: Sequence[Verdict]
+    orders: Table | None
 
 
 def _run(number: int, run: Run) -> RunView:
@@ -114,13 +119,14 @@ def _run(number: int, run: Run) -> RunView:
     return RunView(
         number,
         run,
-        payments=sorted(run.payments, key=lambda payment: payment.verdict == EXACT),
+        payments=sorted(run.payments, key=lambda payment: payment.verdict in RIGHT),
         payments_said=_by_word(run.payments),
-        all_exact=all(payment.verdict == EXACT for payment in run.payments),
+        all_right=all(payment.verdict in RIGHT for payment in run.payments),
         broken=[_broken(verdict, run) for verdict in run.verdicts if verdict.status is Status.BROKEN],
         unknown=[verdict for verdict in weighing if verdict.status is Status.UNKNOWN],
         weighing=weighing,
         weightless=[verdict for verdict in run.verdicts if not verdict.weighs],
+        orders=table(run),
     )
 
 
@@ -179,6 +185,7 @@ def _facts(suite: Suite) -> Mapping[str, str]:
         "when": (f"{suite.started:%Y-%m-%d %H:%M:%S} {suite.started.tzname() or ''}".rstrip(),),
         "took": (duration(suite.took_s),),
         "target": (run.target for run in runs),
+        "dialect": (run.dialect for run in runs),
         "mutant": (run.mutant for run in runs),
         "seed": (str(run.plan.seed) for run in runs),
         "proxies": (run.proxies for run in runs),

@@ -18,7 +18,7 @@ def render(suite: Suite) -> str:
     root = ElementTree.Element("testsuites")
     tests = ElementTree.SubElement(root, "testsuite", _suite_attributes(suite))
     for run in suite.runs:
-        _add_case(tests, run)
+        _add_case(tests, run, several=len({each.dialect for each in suite.runs}) > 1)
     if _unmade(suite):
         case = ElementTree.SubElement(tests, "testcase", {"classname": "topup-chaos", "name": _legal(suite.name)})
         _add(case, "error", "unknown", _unmade(suite), f"again: {suite.again}")
@@ -46,8 +46,9 @@ def _suite_attributes(suite: Suite) -> dict[str, str]:
     }
 
 
-def _add_case(tests: ElementTree.Element, run: Run) -> None:
-    target = f"{run.target}.{run.mutant}" if run.mutant else run.target
+def _add_case(tests: ElementTree.Element, run: Run, *, several: bool) -> None:
+    """*several*: whether the suite ran in several dialects, so that a name alone would stand for several cases."""
+    target = ".".join(part for part in (run.target, run.dialect if several else "", run.mutant) if part)
     attributes = {"classname": _legal(target), "name": _legal(run.plan.name), "time": f"{run.took_s:.3f}"}
     case = ElementTree.SubElement(tests, "testcase", attributes)
     if run.status is Status.BROKEN:

@@ -3,12 +3,14 @@
 Pure layout, as in `timeline.py`: the terminal and the page draw it, each in its own way.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from rich.text import Text
 
-from harness.engines.sweep import FAILURES, Cell, Crossing, cell_of
+from harness.engines.conversations import conversations
+from harness.engines.sweep import FAILURES, Cell, Crossing, Hit, cell_of
 from harness.run import Run, Suite
 from harness.verdict import Status
 from reports.words import count, plain
@@ -34,10 +36,13 @@ COLOURS = {"holds": "green", "broken": "bold red", "unknown": "bold yellow", "un
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A message, and its cells in the order of the columns; None where nothing was run."""
+    """A message, and its cells in the order of the columns; None where nothing was run. `conversation` is the request that
+    it belongs to, where the recordings agree on one.
+    """
 
     crossing: Crossing
     marks: tuple[Mark | None, ...]
+    conversation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +70,44 @@ def maps(suite: Suite) -> Sequence[FlowMap]:
     marks: dict[str, dict[Crossing, dict[str, Mark]]] = {}
     for number, run in enumerate(suite.runs, 1):
         cell = cell_of(run.plan)
-        if cell is not None:
+        if cell is not None and cell.second is None:
             marks.setdefault(cell.flow, {}).setdefault(cell.crossing, {})[cell.failure] = _mark(cell, run, number)
-    return [_flow_map(flow, rows) for flow, rows in marks.items()]
+    return [_flow_map(flow, rows, _whose(suite, flow)) for flow, rows in marks.items()]
 
 
-def _flow_map(flow: str, marks: dict[Crossing, dict[str, Mark]]) -> FlowMap:
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two failures in one run, and what became of it."""
+
+    first: str
+    second: str
+    mark: Mark
+
+
+def pairs(suite: Suite) -> Sequence[Pair]:
+    """Every run with two failures, in the order in which they were drawn."""
+    found = [(number, run, cell_of(run.plan)) for number, run in enumerate(suite.runs, 1)]
+    return [
+        Pair(f"{cell.flow}: {Hit(cell.crossing, cell.failure)}", str(cell.second), _mark(cell, run, number))
+        for number, run, cell in found
+        if cell is not None and cell.second is not None
+    ]
+
+
+def _flow_map(flow: str, marks: dict[Crossing, dict[str, Mark]], whose: Mapping[Crossing, str]) -> FlowMap:
     columns = tuple(name for name in FAILURES if any(name in row for row in marks.values()))
-    rows = (Row(crossing, tuple(row.get(name) for name in columns)) for crossing, row in marks.items())
+    rows = (
+        Row(crossing, tuple(row.get(name) for name in columns), whose.get(crossing, ""))
+        for crossing, row in marks.items()
+    )
     return FlowMap(flow, columns, tuple(rows))
+
+
+def _whose(suite: Suite, flow: str) -> Mapping[Crossing, str]:
+    """Which request each message belongs to, by every calm recording of the flow alike."""
+    recorded = [conversations(run.history) for run in suite.runs if run.plan.name == flow]
+    first, *others = recorded or [{}]
+    return {crossing: said for crossing, said in first.items() if all(each.get(crossing) == said for each in others)}
 
 
 def _mark(cell: Cell, run: Run, number: int) -> Mark:
@@ -83,13 +117,27 @@ def _mark(cell: Cell, run: Run, number: int) -> Mark:
 
 def text(suite: Suite) -> Text:
     """The maps of all flows, as a terminal shows them, and what their signs mean."""
-    found = maps(suite)
-    return Text("\n").join([*(line for each in found for line in _drawn(each)), *_legend(found)])
+    found, two = maps(suite), pairs(suite)
+    drawn = [*(line for each in found for line in _drawn(each)), *_drawn_pairs(two)]
+    return Text("\n").join([*drawn, *_legend(found, two)])
+
+
+def _drawn_pairs(two: Sequence[Pair]) -> Iterator[Text]:
+    """Each first failure once, and below it the second ones."""
+    for first, group in groupby(two, key=lambda pair: pair.first):
+        yield Text(plain(first, 120), style="bold")
+        for pair in group:
+            yield Text(f"{pair.mark.sign} ", style=COLOURS[pair.mark.word]) + Text(f"then {plain(pair.second, 120)}")
+        yield Text()
 
 
 def _drawn(each: FlowMap) -> Iterator[Text]:
-    names = [plain(f"{row.crossing.label} {row.crossing.nth}", LABEL_MAX) for row in each.rows]
-    width = max(map(len, (*names, each.flow))) + len("edge") + len(_GAP)
+    names = [plain(f"{row.crossing.title} {row.crossing.nth}", LABEL_MAX) for row in each.rows]
+    names_width = max(map(len, names))
+    whose = [plain(row.conversation, LABEL_MAX) for row in each.rows]
+    width = max(len("edge") + len(_GAP) + names_width, len(each.flow)) + max(
+        len(said) + 2 if said else 0 for said in whose
+    )
     above, below = zip(*(name.split("-") for name in each.columns), strict=True)
     widths = [max(map(len, words)) for words in zip(above, below, strict=True)]
     for first, heads in ((each.flow, above), ("", below)):
@@ -98,8 +146,10 @@ def _drawn(each: FlowMap) -> Iterator[Text]:
             head.append(f"{_GAP}{word:<{column}}", style="not bold dim")
         head.rstrip()
         yield head
-    for row, name in zip(each.rows, names, strict=True):
-        drawn = Text(f"{row.crossing.link:<4}{_GAP}{name}".ljust(width))
+    for row, name, said in zip(each.rows, names, whose, strict=True):
+        drawn = Text(f"{row.crossing.link:<4}{_GAP}{name:<{names_width}}")
+        drawn.append(f"{_GAP}{said}" if said else "", style="dim")
+        drawn.pad_right(max(0, width - len(drawn.plain)))
         for mark, column in zip(row.marks, widths, strict=True):
             drawn.append(_GAP)
             drawn.append((mark.sign if mark else " ").ljust(column), style=COLOURS[mark.word] if mark else "")
@@ -108,8 +158,9 @@ def _drawn(each: FlowMap) -> Iterator[Text]:
     yield Text()
 
 
-def _legend(found: Sequence[FlowMap]) -> Iterator[Text]:
+def _legend(found: Sequence[FlowMap], two: Sequence[Pair]) -> Iterator[Text]:
     words = [mark.word for each in found for row in each.rows for mark in row.marks if mark is not None]
+    words += [pair.mark.word for pair in two]
     crossings = sum(len(each.rows) for each in found)
     yield Text(f"{count(crossings, 'crossing')}, {count(len(words), 'plan')}: ") + Text(", ").join(
         Text(f"{sign} {word.replace('unreached', 'not reached')} {words.count(word)}", style=COLOURS[word])

@@ -5,7 +5,7 @@ as text without a width, so that what a log holds is what a terminal showed.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +18,7 @@ from harness.history import History
 from harness.run import Run, Suite
 from harness.verdict import Status, Verdict, Violation
 from reports import HARMLESS
+from reports.by_dialect import counted
 from reports.timeline import Timeline, Window, evidence_only
 from reports.words import Phrase, count, duration, phrase, plain
 
@@ -39,14 +40,21 @@ class Live:
 
     `with Live("sweep", total=240) as live: live.begins(name); live.finished(run)`
 
-    *terse* leaves out the lines of runs that hold, where they are hundreds.
+    *terse* leaves out the lines of runs that hold, where they are hundreds; *by_dialect* puts a line of its own where the
+    runs of another dialect begin.
     """
 
     def __init__(
-        self, what: str, total: int | None = None, console: Console | None = None, *, terse: bool = False
+        self,
+        what: str,
+        total: int | None = None,
+        console: Console | None = None,
+        *,
+        terse: bool = False,
+        by_dialect: bool = False,
     ) -> None:
         self._console = console or Console()
-        self._terse = terse
+        self._terse, self._by_dialect = terse, by_dialect
         self._bar = Progress(
             TextColumn("{task.fields[what]}", markup=False),
             BarColumn(bar_width=30, complete_style="cyan", finished_style="cyan"),
@@ -57,6 +65,7 @@ class Live:
             transient=True,
             disable=not self._console.is_terminal,
         )
+        self._dialect = ""
         self._task = self._bar.add_task("", total=total, what=plain(what, 30), now="")
 
     def __enter__(self) -> Self:
@@ -75,6 +84,9 @@ class Live:
         self._bar.update(self._task, now=plain(name, 60))
 
     def finished(self, run: Run) -> None:
+        if self._by_dialect and run.dialect != self._dialect:
+            self._console.print(Text(f"in {run.dialect}:"), soft_wrap=True)
+        self._dialect = run.dialect
         if not self._terse or run.status is not Status.HOLDS:
             self._console.print(line(run), soft_wrap=True)
         self._bar.advance(self._task)
@@ -86,13 +98,18 @@ def print_suite(
     *,
     spent: Mapping[str, float] | None = None,
     blocks_max: int = BLOCKS_MAX,
+    but: Collection[str] = (),
 ) -> None:
     """The blocks of the worst runs, at most *blocks_max*, and the closing summary.
 
-    *spent* says where the time went, in seconds by name ("stack", "runs", "reports").
+    *spent* says where the time went, in seconds by name ("stack", "runs", "reports"). *but* names runs that have no block,
+    because another run tells the same story better.
     """
     out = console or Console()
-    unhealthy = sorted((run for run in suite.runs if run.status is not Status.HOLDS), key=lambda run: -run.status)
+    unhealthy = sorted(
+        (run for run in suite.runs if run.status is not Status.HOLDS and run.plan.name not in but),
+        key=lambda run: -run.status,
+    )
     for run in unhealthy[:blocks_max]:
         out.print(block(run, suite.folder), soft_wrap=True, end="\n\n")
     if rest := unhealthy[blocks_max:]:
@@ -137,6 +154,7 @@ def summary(suite: Suite, spent: Mapping[str, float] | None = None) -> Text:
         facts.insert(1, _counted("payment", payments, [word for word, _ in payments.most_common()]))
     first = _word(suite.status, suite.status.word.upper())
     lines = [first.append(plain(" · ".join(facts), 400))]
+    lines += [_fact("dialect", said) for said in counted(suite.runs)]
     if spent:
         parts = sorted(spent.items(), key=lambda part: -part[1])
         lines.append(_fact("time", ", ".join(f"{name} {duration(seconds)}" for name, seconds in parts)))

@@ -14,7 +14,7 @@ ROWS_MAX = 40
 LANES = ("client", "service", "provider", "database")
 CLIENT, SERVICE, PROVIDER, DATABASE = range(4)
 
-_MISCREDITED = frozenset({"doubled", "phantom", "wrong amount", "wrong account"})
+_MISCREDITED = frozenset({"doubled", "phantom", "wrong amount", "wrong account", "reversed twice", "wrongly reversed"})
 _FAULTS = frozenset({"fault-began", "fault-ended"})
 _BLOWS = frozenset({"surgery", "node"})
 # Who asks and who is asked on each link.
@@ -22,7 +22,7 @@ _ENDS = {"edge": (CLIENT, SERVICE), "api": (SERVICE, PROVIDER), "hook": (PROVIDE
 _NODES = {"service": SERVICE, "postgres": DATABASE, "provider": PROVIDER}
 _ACTORS = {"client": CLIENT, "service": SERVICE, "provider": PROVIDER}
 # Operations that go to the provider itself and not to the service.
-_AT_PROVIDER = frozenset({"pay", "decline", "advance", "release"})
+_AT_PROVIDER = frozenset({"pay", "decline", "give_back", "dispute", "win", "lose", "advance", "release"})
 # A service may stamp its entries with a clock of its own; such a time is believed only near the run.
 _CLOCK_SLACK_S = 5.0
 
@@ -89,7 +89,7 @@ def _waits(history: History, related: Callable[[Event], bool]) -> Sequence[tuple
 def _written_meanwhile(event: Event, waits: Iterable[tuple[float, float]]) -> bool:
     if event.kind != "crossing" or event.get("link") != "db" or event.get("direction") != ">":
         return False
-    tells = event.get("writes") or str(event["label"]).endswith("COMMIT")
+    tells = event.get("writes") or "▸ COMMIT" in str(event["label"])
     return bool(tells) and any(began <= event.at <= ended for began, ended in waits)
 
 

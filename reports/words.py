@@ -141,11 +141,25 @@ def _node(event: Event) -> Phrase:
 
 
 def _crossing(event: Event) -> Phrase:
-    return Phrase(_text(event.get("label") or event.get("link") or "crossing"))
+    arrived = event.get("arrived")
+    held = f"(held for {event.at - arrived:.3f} s)" if isinstance(arrived, int | float) else ""
+    return Phrase(_text(event.get("label") or event.get("link") or "crossing"), detail=held)
 
 
 def _surgery(event: Event) -> Phrase:
     return Phrase(f"surgery: {event.get('action')}", _text(event.get("label") or event.get("link")))
+
+
+def _lane(event: Event) -> Phrase:
+    return Phrase(f"request {event.get('lane')} comes", _text(event.get("request")))
+
+
+def _turn(event: Event) -> Phrase:
+    return Phrase(f"turn of request {event.get('lane')}", _text(event.get("statement")))
+
+
+def _waits(event: Event) -> Phrase:
+    return Phrase(f"request {event.get('lane')} waits for a lock")
 
 
 def _log_scanned(event: Event) -> Phrase:
@@ -183,14 +197,42 @@ def _answered(event: Event) -> Phrase:
 
 
 def _operation(event: Event) -> str:
-    return str(event.get("operation")).replace("_", "-")
+    return _OPERATIONS.get(str(event.get("operation")), str(event.get("operation")).replace("_", "-"))
+
+
+_OPERATIONS = {
+    "give_back": "refund at the provider",
+    "dispute": "chargeback at the bank",
+    "win": "dispute decided for the merchant",
+    "lose": "dispute decided for the customer",
+}
 
 
 def _payment(event: Event) -> Phrase:
     state = _text(event.get("state"))
-    amounts = {"captured": event.get("captured_minor"), "refunded": event.get("refunded_minor")}
+    amounts = {
+        "captured": event.get("captured_minor"),
+        "refunded": event.get("refunded_minor"),
+        "disputed": event.get("charged_back_minor"),
+        "lost": event.get("charged_back_minor"),
+    }
     amount = amounts.get(state) or event.get("amount_minor")
     return Phrase(f"payment {state}", _text(event.get("payment")), money(amount, event.get("currency")))
+
+
+_REVERSALS = {
+    "refunded": "refunded",
+    "opened": "dispute opened, taken back",
+    "won": "dispute won, given back",
+    "lost": "dispute lost",
+}
+
+
+def _reversal(event: Event) -> Phrase:
+    news = _text(event.get("news"))
+    amount = money(event.get("amount_minor"), event.get("currency"))
+    about = " ".join(filter(None, (amount, _in_brackets(event.get("reversal")))))
+    return Phrase(_REVERSALS.get(news, f"reversal {news}"), _text(event.get("payment")), about)
 
 
 def _delivery(event: Event) -> Phrase:
@@ -198,7 +240,8 @@ def _delivery(event: Event) -> Phrase:
     if event.get("hostile"):
         return Phrase(f"forged callback {event.get('event')}", about, _in_brackets(event.get("forgery")))
     copy = event.get("copy")
-    which = (f"attempt {event.get('attempt')}", f"copy {copy}" if copy not in (None, 1) else "", event.get("mood"))
+    attempt = f"attempt {event.get('attempt')}"
+    which = (event.get("reversal"), attempt, f"copy {copy}" if copy not in (None, 1) else "", event.get("mood"))
     return Phrase(f"callback {event.get('event')}", about, _in_brackets(*which))
 
 
@@ -219,7 +262,8 @@ def _entry(event: Event) -> Phrase:
     # The other leg of a posting reads like a second movement unless it says whose account it is on.
     where = f"on {event.get('account')}" if event.get("own") is False else ""
     moved = money(amount, event.get("currency"), signed=True)
-    return Phrase(_text(kind), _text(event.get("payment")), " ".join(filter(None, (moved, where))))
+    which = _in_brackets(event.get("reversal"))
+    return Phrase(_text(kind), _text(event.get("payment")), " ".join(filter(None, (moved, where, which))))
 
 
 def _balance(event: Event) -> Phrase:
@@ -247,6 +291,9 @@ _PHRASES: Mapping[str, Callable[[Event], Phrase]] = {
     "node": _node,
     "crossing": _crossing,
     "surgery": _surgery,
+    "lane": _lane,
+    "turn": _turn,
+    "waits": _waits,
     "log-scanned": _log_scanned,
     "secret-in-log": _secret_in_log,
     "wait": _wait,
@@ -255,6 +302,7 @@ _PHRASES: Mapping[str, Callable[[Event], Phrase]] = {
     "invoked": _invoked,
     "answered": _answered,
     "payment": _payment,
+    "reversal": _reversal,
     "delivery": _delivery,
     "answer": _answer,
     "gave-up": _gave_up,

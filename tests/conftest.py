@@ -2,13 +2,22 @@
 
 import asyncio
 import itertools
+import os
 import shutil
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from harness.cache import run_dir
 from harness.stacks.postgres import PostgresCluster
+
+NEEDED = "TOPUP_CHAOS_TESTS_NEED"
+"""Names what must be there, so that nothing is skipped for the want of it: `.ci/run` sets it."""
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("topup-chaos", deadline=None)
+settings.load_profile("topup-chaos")
 
 _numbers = itertools.count(1)
 
@@ -30,3 +39,14 @@ def database_url(postgres: PostgresCluster) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     yield asyncio.run(postgres.create_database(name))
     asyncio.run(postgres.drop_database(name))
+
+
+@pytest.fixture(scope="session")
+def node() -> None:
+    """Node.js: without it a test is skipped aloud, and fails where it must not be skipped."""
+    if shutil.which("node"):
+        return
+    remedy = "there is no `node` on the path: install Node.js 18 or newer"
+    if "node" in os.environ.get(NEEDED, "").split():
+        pytest.fail(remedy)
+    pytest.skip(remedy)

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import harness.faults
 import harness.invariants
 import scenarios
 import scenarios.flows
+import scenarios.meetings
 from harness.faults import FAULTS
 from harness.flow import FLOWS
+from harness.meeting import MEETINGS
 from harness.registry import load
 from harness.scenario import SCENARIOS
 from harness.verdict import INVARIANTS
@@ -25,11 +28,23 @@ PACKAGES = ("harness", "scenarios", "fake_provider", "reference_impl", "reports"
 # From the ground up: a module imports from its own floor or from below.
 FLOORS = (
     ("harness.registry", "harness.history", "harness.verdict"),
-    ("harness.plan", "harness.run", "harness.judge", "harness.judge_facts", "harness.books", "harness.invariants"),
+    (
+        "harness.plan",
+        "harness.shorter",
+        "harness.run",
+        "harness.judge",
+        "harness.judge_facts",
+        "harness.books",
+        "harness.reversals",
+        "harness.invariants",
+    ),
     ("harness.amounts", "harness.outcomes", "harness.cache", "harness.users", "harness.wire", "harness.provider"),
-    ("harness.target", "harness.scenario", "harness.flow", "harness.client", "scenarios"),
+    (
+        *("harness.target", "harness.scenario", "harness.flow", "harness.meeting", "harness.client"),
+        *("harness.witness", "scenarios"),
+    ),
     ("harness.stack",),
-    ("harness.audit", "harness.deeds", "harness.faults", "harness.stacks", "harness.locust"),
+    ("harness.audit", "harness.deeds", "harness.faults", "harness.stacks", "harness.locust", "harness.weather"),
     ("harness.runner",),
     ("harness.engines", "reports"),
     ("harness.doctor", "harness.cli"),
@@ -37,8 +52,9 @@ FLOORS = (
 
 load(harness.faults)
 load(harness.invariants)
-load(scenarios, but=("locustfile", "flows"))
+load(scenarios, but=("locustfile", "flows", "meetings"))
 load(scenarios.flows)
+load(scenarios.meetings)
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -116,6 +132,7 @@ def test_service_and_provider_know_neither_the_harness_nor_each_other(package: s
         ("harness/faults", FAULTS),
         ("scenarios", SCENARIOS),
         ("scenarios/flows", FLOWS),
+        ("scenarios/meetings", MEETINGS),
         ("reference_impl/mutants", catalogue()),
     ],
 )
@@ -130,20 +147,30 @@ def test_what_a_file_defines_is_named_after_it(package: str, registered: dict[st
     assert files == set(registered)
 
 
-def test_every_scenario_and_flow_stands_in_the_readme() -> None:
+def test_every_scenario_flow_and_meeting_stands_in_the_readme() -> None:
     """A story that nobody can find is not told."""
     page = (ROOT / "scenarios" / "README.md").read_text(encoding="utf-8")
 
-    assert [name for name in (*SCENARIOS, *FLOWS) if f"`{name}`" not in page] == []
+    assert [name for name in (*SCENARIOS, *FLOWS, *MEETINGS) if f"`{name}`" not in page] == []
 
 
 def test_the_readme_of_the_scenarios_names_no_story_that_is_gone() -> None:
     """Every name in its first column is registered."""
     page = (ROOT / "scenarios" / "README.md").read_text(encoding="utf-8")
 
-    assert [
-        name for name in re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) if name not in {*SCENARIOS, *FLOWS}
-    ] == []
+    names = re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE)
+    assert [name for name in names if name not in {*SCENARIOS, *FLOWS, *MEETINGS}] == []
+
+
+def test_no_folder_of_tests_is_forgotten() -> None:
+    """Each is run by `make test`, or is one that `.ci/run` runs by name, or only measures."""
+    run = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"][
+        "testpaths"
+    ]
+    there = {name.split("/")[1] for name in tracked() if re.match(r"tests/[^/]+/.*\.py$", name)}
+
+    assert there == {name.removeprefix("tests/") for name in run if "." not in name} | {"browser", "benchmarks"}
+    assert "tests/browser" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 BANNED = {
