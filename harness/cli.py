@@ -60,7 +60,7 @@ class UsageError(Exception):
 HOLDS, BROKEN, USAGE, UNKNOWN, CRASHED, INTERRUPTED = 0, 1, 2, 3, 70, 130
 KNOWN = (UsageError, PlanError, TargetError, HistoryError, UnknownName, StackError, PostgresError, Refused, ToxicError)
 EXIT = {Status.HOLDS: HOLDS, Status.BROKEN: BROKEN, Status.UNKNOWN: UNKNOWN}
-WORKERS = 2 * (os.cpu_count() or 1)
+WORKERS = 3 * (os.cpu_count() or 1)
 REFERENCE = Path(__file__).parent.parent / "reference_impl" / "target.toml"
 
 app = typer.Typer(

@@ -82,12 +82,11 @@ class Flow:
     tell: Tell
 
     def plan(self, seed: int, blow: Blow | None = None, name: str = "", second: Blow | None = None) -> Plan:
-        """A calm top-up before and another after, outside the part that is swept, as in every scenario; of one account,
-        since there are hundreds of such plans, and every account has its books read three times.
+        """After the part that is swept comes a calm top-up of another account, as in every scenario: a service that no longer
+        takes any is not one that holds. None comes before, for there are hundreds of such plans, one after another.
         """
         draft = FlowDraft(Random(seed), blow or Blow(), second)
         bystander = draft.account()
-        draft.paid(account=bystander)
         self.tell(draft)
         draft.paid(account=bystander)
         plan = Plan(name or self.name, self.story, seed, draft.steps(), MONEY)

@@ -46,6 +46,8 @@ class Run:
     again: str
     dialect: str = ""
     """How callbacks were written; empty in runs that were recorded before there was a choice."""
+    tries: int = 1
+    """How often the plan was carried out until its faults met what they should break; this is the last time."""
 
     def __hash__(self) -> int:
         return hash((self.plan.name, self.started))
@@ -53,6 +55,12 @@ class Run:
     @property
     def status(self) -> Status:
         return max((verdict.status for verdict in self.verdicts if verdict.weighs), default=Status.UNKNOWN)
+
+    @property
+    def unreached(self) -> bool:
+        """Nothing speaks against the run but that a fault met nothing to break."""
+        weighing = [each for each in self.verdicts if each.weighs and each.status is not Status.HOLDS]
+        return [each.invariant for each in weighing] == ["faults-bite"]
 
     @property
     def broken(self) -> frozenset[str]:
@@ -109,6 +117,7 @@ def _run_to_json(run: Run) -> dict[str, Any]:
         "started": run.started.isoformat(),
         "took_s": round(run.took_s, 3),
         "again": run.again,
+        "tries": run.tries,
         "events": len(run.history),
         "verdicts": [
             {

@@ -25,7 +25,7 @@ from harness.run import Run
 from harness.stack import Node, Stack, StackError
 from harness.verdict import INVARIANTS
 
-POLL_S, POLL_MAX_S = 0.005, 0.05
+POLL_S, POLL_MAX_S = 0.005, 0.1
 SETTLE_S = 30.0
 DURABLE_S = 0.5
 RECONCILE_CYCLES = 2
@@ -225,14 +225,16 @@ class _Execution:
         return True
 
     async def _callbacks_attempted(self) -> bool:
-        """A provider that is dead attempts nothing; nor does one that dies while it is asked."""
+        """A provider that is dead attempts nothing. One that breaks off its answer may be dying, and is not known to be dead
+        until its process has ended: it is asked again, for as long as this wait lasts.
+        """
         provider = self._stack.nodes.get("provider")
-        try:
-            return bool(provider and not provider.alive) or (await self._stack.provider.rest()).in_flight == 0
-        except ProviderError:
-            if provider is None or provider.alive:
-                raise
+        if provider is not None and not provider.alive:
             return True
+        try:
+            return (await self._stack.provider.rest()).in_flight == 0
+        except ProviderError:
+            return False
 
     async def _background_heard(self) -> bool:
         """True once it is known what the service does in its database by the clock, while nobody asks anything of it."""

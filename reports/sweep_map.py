@@ -52,16 +52,10 @@ class FlowMap:
     rows: tuple[Row, ...]
 
 
-def is_unreached(run: Run) -> bool:
-    """Nothing speaks against the run but that the message which it should break (or the flow's mood should) did not come."""
-    weighing = [verdict for verdict in run.verdicts if verdict.weighs and verdict.status is not Status.HOLDS]
-    return [verdict.invariant for verdict in weighing] == ["faults-bite"]
-
-
 def only_unreached(suite: Suite) -> bool:
     """Everything was run, and what does not hold was not reached; a calm recording must hold."""
     return not suite.left and all(
-        run.status is Status.HOLDS or (is_unreached(run) and cell_of(run.plan) is not None) for run in suite.runs
+        run.status is Status.HOLDS or (run.unreached and cell_of(run.plan) is not None) for run in suite.runs
     )
 
 
@@ -111,7 +105,7 @@ def _whose(suite: Suite, flow: str) -> Mapping[Crossing, str]:
 
 
 def _mark(cell: Cell, run: Run, number: int) -> Mark:
-    word = "unreached" if is_unreached(run) else run.status.word
+    word = "unreached" if run.unreached else run.status.word
     return Mark(word, SIGNS[word], number, str(cell), tuple(sorted(run.broken)))
 
 
@@ -119,7 +113,7 @@ def text(suite: Suite) -> Text:
     """The maps of all flows, as a terminal shows them, and what their signs mean."""
     found, two = maps(suite), pairs(suite)
     drawn = [*(line for each in found for line in _drawn(each)), *_drawn_pairs(two)]
-    return Text("\n").join([*drawn, *_legend(found, two)])
+    return Text("\n").join([*drawn, *_legend(suite, found, two)])
 
 
 def _drawn_pairs(two: Sequence[Pair]) -> Iterator[Text]:
@@ -158,7 +152,7 @@ def _drawn(each: FlowMap) -> Iterator[Text]:
     yield Text()
 
 
-def _legend(found: Sequence[FlowMap], two: Sequence[Pair]) -> Iterator[Text]:
+def _legend(suite: Suite, found: Sequence[FlowMap], two: Sequence[Pair]) -> Iterator[Text]:
     words = [mark.word for each in found for row in each.rows for mark in row.marks if mark is not None]
     words += [pair.mark.word for pair in two]
     crossings = sum(len(each.rows) for each in found)
@@ -167,6 +161,8 @@ def _legend(found: Sequence[FlowMap], two: Sequence[Pair]) -> Iterator[Text]:
         for word, sign in SIGNS.items()
         if word in words
     )
+    if again := sum(run.tries > 1 for run in suite.runs):
+        yield Text(f"carried out more than once, because what should be broken did not come the first time: {again}")
     if "unreached" in words:
         yield Text(
             "not reached: what should be broken (or what the flow's mood acts on) did not come in that run: nothing is known"

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain, groupby
@@ -43,12 +43,14 @@ class Job:
     """A plan, the mutant that it is carried out on (None for the service itself), and the command that repeats it.
 
     `dialect` is how callbacks are to be written; None leaves it to the target. Jobs of one dialect stand together.
+    `tries` says how often it is carried out, at most, until what it should break comes by: until then nothing was tried.
     """
 
     plan: Plan
     again: str
     mutant: str | None = None
     dialect: str | None = None
+    tries: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,9 +203,21 @@ async def _impossible(plan: Plan, stack: Processes) -> str | None:
 
 
 async def carry_out_one(job: Job, stack: Processes, number: int, sink: TextIO) -> Run:
-    """Carry out the job of that number on a stack that serves what it is for, its history written to *sink*."""
+    """Carry out the job of that number on a stack that serves what it is for, its history written to *sink*.
+
+    A try in which a fault met nothing, and in which nothing else was amiss, is forgotten when there is another.
+    """
     made = setting(stack, job.mutant, job.again)
-    return await carry_out(job.plan, stack, f"r{number}", Recorder(time.time, sink), made)
+    begins = sink.tell() if job.tries > 1 else 0
+    for tried in range(1, job.tries + 1):
+        if tried > 1:
+            sink.seek(begins)
+            sink.truncate()
+        name = f"r{number}" if tried == 1 else f"r{number}x{tried}"
+        run = await carry_out(job.plan, stack, name, Recorder(time.time, sink), made)
+        if not run.unreached:
+            break
+    return replace(run, tries=tried)
 
 
 def rounds(order: Order, progress: Progress, runs: Callable[[], Sequence[Run]]) -> Iterator[Sequence[Job]]:

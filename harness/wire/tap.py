@@ -232,9 +232,15 @@ class Connection:
                 writer.write_eof()
 
     async def _pass(self, writer: asyncio.StreamWriter, crossings: Sequence[Crossing], held_s: float) -> None:
-        """Pass on what arrived together, but for the one message that a surgery wants."""
+        """Pass on what arrived together, but for the one message that a surgery wants.
+
+        It leaves together, too: what is asked of a database is many small messages, and to send each costs more than all else.
+        """
+        together = bytearray()
         for crossing in crossings:
             surgery = self._wanted(crossing)
+            if surgery is not None or self._tap.gate is not None:  # somebody may wait here: what came before need not
+                _send(writer, together)
             if surgery is not None and surgery.point == "before":
                 if surgery.then == "cut":  # it came as far as this, and no further
                     self._tap.note(self._number, crossing, held_s)
@@ -245,8 +251,11 @@ class Connection:
                 self._delivered_of_it += crossing.data
             if self._tap.gate is not None:
                 await self._tap.gate.admit(self._tap.link, self._number, crossing)
-            writer.write(crossing.data)
+            if writer.transport.is_closing():
+                raise ConnectionResetError("whoever this is for has gone")
+            together += crossing.data
             self._tap.note(self._number, crossing, held_s)
+        _send(writer, together)
         await writer.drain()
 
     def _wanted(self, crossing: Crossing) -> Surgery | None:
@@ -271,6 +280,13 @@ class Connection:
             raise Cut
         self._acting = None
         return asyncio.get_running_loop().time() - began
+
+
+def _send(writer: asyncio.StreamWriter, together: bytearray) -> None:
+    """Send what was collected, and begin anew."""
+    if together:
+        writer.write(bytes(together))
+        together.clear()
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

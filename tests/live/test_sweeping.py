@@ -12,7 +12,6 @@ from harness.engines.sweep import RECORDINGS, Shard, Sweep, cell_of
 from harness.flow import FLOWS
 from harness.run import Run
 from harness.verdict import Status
-from reports.sweep_map import is_unreached
 
 pytestmark = pytest.mark.stack
 
@@ -45,7 +44,7 @@ def test_the_reference_survives_every_cut_of_a_shard(tmp_path: Path) -> None:
     runs = swept(tmp_path, links=("db",), failures=("cut-before",), shard=Shard(1, 3))
 
     assert len(runs) >= 5
-    assert {run.plan.name: run.broken for run in runs if run.status is not Status.HOLDS and not is_unreached(run)} == {}
+    assert {run.plan.name: run.broken for run in runs if run.status is not Status.HOLDS and not run.unreached} == {}
     assert sum(run.status is Status.HOLDS for run in runs) > len(runs) / 2
 
 
