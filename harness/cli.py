@@ -245,7 +245,7 @@ def interleave(
     time_budget: Annotated[float | None, typer.Option(help="Begin no further plan after so many seconds.")] = None,
 ) -> None:
     """Every order in which the database statements of concurrent requests can meet: is there a race?"""
-    from reports.orders_table import text
+    from reports.orders_table import searches, text
     from reports.terminal import Live
 
     seed = _seed(seed)
@@ -278,6 +278,7 @@ def interleave(
             time_budget_s=time_budget,
             then=asked.further,
             unfinished=asked.unfinished,
+            searched=lambda: [" ".join(line.plain.split()) for line in searches(asked.searches)],
         )
         interrupted, progress = work(whole, live)
 

@@ -72,7 +72,7 @@ class Suite:
     """All runs of one command. `folder` is where they are written.
 
     `left` counts the runs that were asked for and not made: then the whole is unknown at best. `left_out` says which runs
-    there cannot be, and why: they do not weigh.
+    there cannot be, and why: they do not weigh. `searched` says how far a search went, a line for each thing searched.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Suite:
     again: str
     left: int = 0
     left_out: tuple[str, ...] = ()
+    searched: tuple[str, ...] = ()
 
     @property
     def status(self) -> Status:
@@ -101,6 +102,7 @@ def to_json(suite: Suite) -> dict[str, Any]:
         "again": suite.again,
         "left": suite.left,
         "left_out": list(suite.left_out),
+        "searched": list(suite.searched),
         "runs": [_run_to_json(run) for run in suite.runs],
     }
 

@@ -73,7 +73,7 @@ def text(asked: Interleave, suite: Suite) -> Text:
         found = table(run) if run.status is Status.BROKEN else None
         if found is not None:
             lines += [Text(plain(run.plan.name, 200), style="bold"), *drawn(found), Text()]
-    return Text("\n").join([*lines, *_searches(asked.searches), Text()])
+    return Text("\n").join([*lines, *searches(asked.searches), Text()])
 
 
 def drawn(each: Table) -> Iterator[Text]:
@@ -102,9 +102,10 @@ def _cell(turn: Turn) -> str:
     return f"{turn.statement}  ({turn.remark})" if turn.remark else turn.statement
 
 
-def _searches(searches: Sequence[Search]) -> Iterator[Text]:
-    width = max((len(search.meeting.name) for search in searches), default=0)
-    for search in searches:
+def searches(each: Sequence[Search]) -> Iterator[Text]:
+    """How far the orders of each meeting were searched, a line for each."""
+    width = max((len(search.meeting.name) for search in each), default=0)
+    for search in each:
         orders = search.orders
         rate = f"{orders.tried / search.seconds:.0f} a second" if search.seconds else ""
         facts = [count(orders.tried, "order") + " tried", f"{orders.pruned} pruned"]

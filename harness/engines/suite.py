@@ -58,8 +58,8 @@ class Order:
     """What one command wants done. `time_budget_s` is None where there is no bound; `named` is false under load.
 
     `then` makes further jobs out of all runs so far, again and again until it makes none; they are carried out on the same
-    stacks. `unfinished` counts what was meant to be done and is not even a job yet. `workers` says on how many stacks side by
-    side.
+    stacks. `unfinished` counts what was meant to be done and is not even a job yet, `searched` says how far a search went.
+    `workers` says on how many stacks side by side.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Order:
     workers: int = 1
     then: Callable[[Sequence[Run]], Sequence[Job]] | None = None
     unfinished: Callable[[], int] = lambda: 0
+    searched: Callable[[], Sequence[str]] = lambda: ()
 
 
 class Watcher(Protocol):
@@ -122,6 +123,7 @@ class Progress:
             again=order.again,
             left=self._asked(order) - len(self.runs) - len(self.left_out),
             left_out=tuple(self.left_out),
+            searched=tuple(order.searched()),
         )
 
     def _asked(self, order: Order) -> int:

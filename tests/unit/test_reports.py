@@ -635,6 +635,15 @@ def test_the_page_says_how_many_events_it_left_out() -> None:
     assert "left out here" not in Page(html.render(suite(run(BROKEN)))).text
 
 
+def test_the_page_says_how_far_a_search_went() -> None:
+    """That nothing was found means as much as the search did."""
+    searched = replace(suite(HOLDING_RUN), searched=("meeting: not exhausted · 3 orders tried <b>",))
+
+    assert "meeting: not exhausted · 3 orders tried <b>" in Page(html.render(searched)).text
+    assert Page(html.render(searched)).classed("searched") == 1
+    assert Page(html.render(suite(HOLDING_RUN))).classed("searched") == 0
+
+
 def test_an_answer_that_never_arrived_is_drawn_differently() -> None:
     def drawn(status: int | None, outcome: str = "unknown") -> int:
         answered = event(0.5, "client", "answered", operation="pay", id="t1", outcome=outcome, status=status)
