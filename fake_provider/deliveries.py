@@ -144,14 +144,16 @@ class Deliveries:
             next_due_s=None if wait is None else wait.total_seconds(),
         )
 
-    async def attempted(self, payment_id: str, within_s: float) -> bool:
-        """Wait until each of the payment's callbacks has been tried once, bounded; False if none was left to try."""
+    def untried(self, payment_id: str) -> bool:
+        """Whether a callback of the payment has yet to be tried for the first time."""
+        return payment_id in self._untried
+
+    async def attempted(self, payment_id: str, within_s: float) -> None:
+        """Wait until each of the payment's callbacks has been tried once, bounded."""
         untried = self._untried.get(payment_id)
-        if untried is None:
-            return False
-        with suppress(TimeoutError):
-            await asyncio.wait_for(untried.over.wait(), within_s)
-        return True
+        if untried is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(untried.over.wait(), within_s)
 
     async def forge(self, forgery: str, notice: Notice) -> tuple[str, Answer]:
         """Send one hostile callback now, past all moods; returns the delivery and its answer, once it is there.

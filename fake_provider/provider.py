@@ -299,8 +299,11 @@ class Provider:
     def later(self, after_s: float, what: str, by: str, payment_id: str, do: Callable[[], object]) -> None:
         self._agenda.add(timedelta(seconds=after_s), what, by, payment_id, do)
 
-    async def attempted(self, payment_id: str, within_s: float) -> bool:
-        return await self.deliveries.attempted(payment_id, within_s)
+    def untried(self, payment_id: str) -> bool:
+        return self.deliveries.untried(payment_id)
+
+    async def attempted(self, payment_id: str, within_s: float) -> None:
+        await self.deliveries.attempted(payment_id, within_s)
 
     def _make(self, key: str, order: Order) -> Payment:
         payment = payments.create(

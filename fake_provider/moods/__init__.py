@@ -48,8 +48,11 @@ class Hands(Protocol):
     def later(self, after_s: float, what: str, by: str, payment_id: str, do: Callable[[], object]) -> None:
         """Do something to a payment when the provider's clock is *after_s* further, if it is still possible then."""
 
-    async def attempted(self, payment_id: str, within_s: float) -> bool:
-        """Wait until each of the payment's callbacks has been tried once, bounded; False if none was left to try."""
+    def untried(self, payment_id: str) -> bool:
+        """Whether a callback of the payment has yet to be tried for the first time."""
+
+    async def attempted(self, payment_id: str, within_s: float) -> None:
+        """Wait until each of the payment's callbacks has been tried once, bounded."""
 
 
 @dataclass(kw_only=True, eq=False)

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from provider_world import World, run, world
+from provider_world import World, run, until, world
 
 from fake_provider.fields import Refused
 from fake_provider.moods import MOODS, BadArgument, Mood, make, mood
@@ -336,6 +336,21 @@ def test_answer_late_lets_the_callback_overtake_the_answer():
             assert touched(here, late) == 1
             await here.create("redirect")
             assert touched(here, late) == 1, "nothing to wait for"
+
+    run(story())
+
+
+def test_answer_late_counts_whom_it_keeps_waiting():
+    """Already while they wait: a provider that is killed at that moment remembers it."""
+
+    async def story():
+        async with world() as here:
+            here.put_on("delay")
+            late = here.put_on("answer-late", most_s=60)
+            waiting = asyncio.create_task(here.create())
+            await until(lambda: touched(here, late) == 1)
+            assert not waiting.done()
+            waiting.cancel()
 
     run(story())
 
