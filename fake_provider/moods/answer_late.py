@@ -18,7 +18,6 @@ class AnswerLate(Answers):
     most_s: float = arg(5.0, at_least=0.01, at_most=60)
 
     async def answer(self, key: str, answer: ApiAnswer, hands: Hands) -> ApiAnswer:
-        payment = answer.body.get("payment") or answer.body.get("id")  # a refund names its payment
-        if answer.status == 201 and not answer.replayed and await hands.attempted(str(payment), self.most_s):
+        if answer.is_done and not answer.replayed and await hands.attempted(answer.payment, self.most_s):
             self.touched += 1
         return answer
