@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from random import Random
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +18,8 @@ from fake_provider.apis.stripe.errors import StripeError
 from fake_provider.apis.stripe.forms import Asked, parse
 from fake_provider.app import create_app
 from fake_provider.clock import Clocks, HandClock
-from fake_provider.dialects import find
+from fake_provider.dialects import Wire
+from fake_provider.dialects.stripe import STRIPE
 from fake_provider.moods import make
 from fake_provider.provider import Provider, Setup
 
@@ -45,7 +47,7 @@ def provider_on(sender: FakeSender) -> Provider:
         Setup(
             merchant="m",
             environment="chaos",
-            dialect=find("stripe"),
+            dialect=STRIPE,
             keys=(KEY,),
             url="http://127.0.0.1:9/callbacks",
             sender=sender,
@@ -56,8 +58,8 @@ def provider_on(sender: FakeSender) -> Provider:
 
 
 @asynccontextmanager
-async def called():
-    sender = FakeSender(200)
+async def called(*answers: int):
+    sender = FakeSender(*(answers or (200,)))
     provider = provider_on(sender)
     transport = httpx.ASGITransport(create_app(provider, "sk_test_fake"), raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url="http://provider", auth=("sk_test_fake", "")) as client:
@@ -423,13 +425,43 @@ def test_callbacks_move_to_the_newest_endpoint_and_back_when_it_is_deleted() -> 
             await caller.client.delete(f"/v1/webhook_endpoints/{made['id']}")
             await caller.post("payment_intents", PAID)
             await caller.landed()
-            assert [wire.url.rpartition("/")[2] for wire in caller.sender.sent] == ["new", "callbacks"]
-            stripe = find("stripe")
-            for wire, key in zip(caller.sender.sent, (made["secret"], KEY), strict=True):
-                stamp = (wire.header("stripe-signature") or b"").partition(b",")[0].removeprefix(b"t=")
-                assert stripe.stamped(wire, [key.encode()], stamp).headers == wire.headers
+            assert gone_to(caller.sender.sent) == ["new", "callbacks"]
+            first, second = caller.sender.sent
+            assert is_signed_with(made["secret"], first)
+            assert is_signed_with(KEY, second)
 
     run(story())
+
+
+def test_what_is_tried_again_keeps_its_address_and_its_key_until_that_is_deleted() -> None:
+    async def story() -> None:
+        async with called(500) as caller:
+            await caller.post("payment_intents", PAID)
+            await caller.landed()
+            form = {"url": "http://127.0.0.1:9/new", "enabled_events[]": "*"}
+            made = (await caller.post("webhook_endpoints", form)).json()
+            await caller.post("payment_intents", PAID)
+            await caller.landed()
+            caller.provider.advance(timedelta(hours=1))
+            await caller.landed()
+            assert gone_to(caller.sender.sent) == ["callbacks", "new", "callbacks", "new"]
+            assert is_signed_with(KEY, caller.sender.sent[2])
+            assert is_signed_with(made["secret"], caller.sender.sent[3])
+            await caller.client.delete(f"/v1/webhook_endpoints/{made['id']}")
+            caller.provider.advance(timedelta(hours=2))
+            await caller.landed()
+            assert gone_to(caller.sender.sent[4:]) == ["callbacks"]
+
+    run(story())
+
+
+def gone_to(wires: list[Wire]) -> list[str]:
+    return [wire.url.rpartition("/")[2] for wire in wires]
+
+
+def is_signed_with(key: str, wire: Wire) -> bool:
+    stamp = (wire.header("stripe-signature") or b"").partition(b",")[0].removeprefix(b"t=")
+    return STRIPE.stamped(wire, [key.encode()], stamp).headers == wire.headers
 
 
 def test_the_endpoint_of_the_settings_stays() -> None:
