@@ -10,6 +10,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from fake_provider.acs3 import Gate
+from fake_provider.apis.alipay import AlipayGateway
 from fake_provider.app import create_app
 from fake_provider.clock import Clocks, HandClock, real_time
 from fake_provider.dialects import find
@@ -51,7 +52,9 @@ def main(arguments: list[str]) -> int:
         print(_in_words(wrong), file=sys.stderr)  # noqa: T201
         return WRONG_USAGE
     provider, about = provider_of(settings), about_of(settings)
-    app = create_app(provider, settings.api_key.get_secret_value(), gate_of(settings), about, settings.memory)
+    key = settings.api_key.get_secret_value()
+    gateway = AlipayGateway(provider, settings.app_public_key, settings.keys[0]) if settings.app_public_key else None
+    app = create_app(provider, key, gate_of(settings), about, settings.memory, gateway)
     Server(
         uvicorn.Config(app, host=HOST, port=settings.port, access_log=False, log_level="warning"),
         greeting(settings, about),

@@ -9,13 +9,16 @@ from typing import TypeAlias
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from fake_provider import fields
 from fake_provider.acs3 import Asked, Gate
-from fake_provider.asking import REFUSALS, Endpoint, json_body, no_such_route, raw_body, refuse
+from fake_provider.apis.alipay import AlipayGateway
+from fake_provider.apis.stripe import StripeApi
+from fake_provider.asking import REFUSALS, Endpoint, OriginForm, json_body, no_such_route, raw_body, refuse
 from fake_provider.control import Control
 from fake_provider.fields import Refused
 from fake_provider.idempotency import ApiAnswer
@@ -39,15 +42,21 @@ def create_app(
     gate: Gate | None = None,
     about: About | None = None,
     memory: Path | None = None,
+    gateway: AlipayGateway | None = None,
 ) -> Starlette:
-    """Both APIs and the page in one application: `/v1` needs the key, or a request signed as *gate* has it; the rest is for
-    whoever started this, and needs nothing. *about* is what the page says of the program. *memory* is where an earlier life may
-    have left its books, and where this one can be told to leave them.
+    """All APIs and the page in one application: `/v1` needs the key, or a request signed as *gate* has it; Alipay's *gateway*
+    looks at its own signatures; the rest is for whoever started this, and needs nothing. *about* is what the page says of
+    the program. *memory* is where an earlier life may have left its books, and where this one can be told to leave them.
     """
     guard = _key_needed(api_key) if gate is None else _signature_needed(gate)
     business, control = Business(provider), Control(provider, memory)
+    stripe = StripeApi(provider, api_key) if gate is None else None
     page = Page(provider, about or About(callback_url="nowhere in particular"))
-    described = document(business.routes(), control.routes())
+    described = document(
+        [*business.routes(), *(stripe.endpoints() if stripe else [])],
+        control.routes(),
+        gateway.endpoints() if gateway else [],
+    )
 
     async def openapi(_: Request) -> Response:
         return JSONResponse(described)
@@ -66,12 +75,15 @@ def create_app(
 
     return Starlette(
         routes=[
+            *(stripe.routes() if stripe else []),
+            *(gateway.routes() if gateway else []),
             Mount("/v1", routes=[_needing(guard, *route) for route in business.routes()]),
             Route("/control/openapi.json", openapi, methods=["GET"]),
             Mount("/control", routes=[Route(path, run, methods=[method]) for method, path, run in control.routes()]),
             Route(INBOX, inbox, methods=["POST"]),
             *page.routes(),
         ],
+        middleware=[Middleware(OriginForm)],
         exception_handlers=dict.fromkeys(REFUSALS, refuse) | {HTTPException: no_such_route},
         lifespan=lifespan,
     )

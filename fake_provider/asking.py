@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fake_provider import fields
 from fake_provider.dialects import NothingGenuine
@@ -33,6 +34,22 @@ async def raw_body(request: Request) -> bytes:
         request.state.raw_body = raw
     kept: bytes = request.state.raw_body
     return kept
+
+
+class OriginForm:
+    """Lets in requests whose target is a whole URL, as clients send it that take every server for a proxy.
+
+    HTTP wants servers to accept that (RFC 9112, 3.2.2), and Alipay's client for Python does it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("http://"):
+            path = "/" + "/".join(scope["path"].split("/")[3:])
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        await self._app(scope, receive, send)
 
 
 # What each refusal of the layers below means in HTTP: status, code and the field to look at.

@@ -64,9 +64,34 @@ class Deliveries:
         self._slots = asyncio.Semaphore(AT_A_TIME)
         self._numbered = 0
         self._genuine: Wire | None = None
+        self._keys = {posting.url: posting.keys}
+        self.doors = [posting.url]
+        self.told: dict[str, Notice] = {}
+
+    @property
+    def url(self) -> str:
+        """Where new callbacks go."""
+        return self._posting.url
+
+    def open_door(self, url: str, keys: Sequence[str]) -> None:
+        """From now on new callbacks go there, signed with these keys."""
+        self.doors.append(url)
+        self._keys[url] = keys
+        self._posting = replace(self._posting, url=url, keys=keys)
+
+    def close_door(self, url: str) -> None:
+        """Nothing is tried there any more, and new callbacks go where they went before."""
+        self.doors.remove(url)
+        self._waiting = {id: callback for id, callback in self._waiting.items() if callback.wire.url != url}
+        self._posting = replace(self._posting, url=self.doors[-1], keys=self._keys[self.doors[-1]])
 
     def callback(self, notice: Notice, made_by: str | None = None) -> Callback:
-        """A new callback about *notice*, not sent yet."""
+        """A new callback about *notice*, not sent yet. What it says is an event from then on, delivered or not."""
+        callback = self._written(notice, made_by)
+        self.told[callback.webhook_id] = notice
+        return callback
+
+    def _written(self, notice: Notice, made_by: str | None = None) -> Callback:
         webhook_id = fresh_id("msg", self._posting.rng)
         wire = replace(self._posting.dialect.encode(notice, webhook_id), url=self._posting.url)
         due = self._posting.clocks.payload()
@@ -80,7 +105,7 @@ class Deliveries:
     def again(self, callback: Callback) -> None:
         """Have *callback* tried again on its schedule, whatever was answered; nothing when the schedule is over."""
         delay = self._posting.dialect.delay_before(callback.attempt + 1)
-        if delay is not None:
+        if delay is not None and callback.wire.url in self.doors:
             due = callback.due + delay
             self._waiting[callback.webhook_id] = replace(callback, attempt=callback.attempt + 1, due=due)
 
@@ -162,7 +187,7 @@ class Deliveries:
         """
         posting = self._posting
         forge = posting.dialect.forgeries[forgery]
-        callback = self.callback(notice)
+        callback = self._written(notice)
         forging = Forging(
             notice=notice,
             event_id=callback.webhook_id,
@@ -190,13 +215,19 @@ class Deliveries:
             copies=self._copies,
             numbered=self._numbered,
             genuine=self._genuine,
+            told=self.told,
+            keys=self._keys,
+            doors=self.doors,
         )
 
     def recall(self, posted: Posted, moods: Moods, journal: Journal) -> None:
         """Go on where an earlier process ended. What it had in flight was not acknowledged, as far as anybody knows."""
         self._posting, self._moods = replace(self._posting, journal=journal), moods
         self._waiting, self._acknowledged, self._copies = posted.waiting, posted.acknowledged, posted.copies
-        self._numbered, self._genuine = posted.numbered, posted.genuine
+        self._numbered, self._genuine, self.told = posted.numbered, posted.genuine, posted.told
+        self._keys = posted.keys | self._keys
+        self.doors = list(dict.fromkeys([*self.doors, *posted.doors]))
+        self._posting = replace(self._posting, url=self.doors[-1], keys=self._keys[self.doors[-1]])
         for callback in posted.in_flight.values():
             if callback.webhook_id not in self._acknowledged:
                 self._try_again(callback)
@@ -228,7 +259,9 @@ class Deliveries:
         posting = self._posting
         async with self._slots:
             at = posting.clocks.signature() + shipment.skew
-            wire = shipment.signed or posting.dialect.sign(shipment.callback.wire, posting.keys, at)
+            wire = shipment.signed or posting.dialect.sign(
+                shipment.callback.wire, self._keys[shipment.callback.wire.url], at
+            )
             sent = [self._record(shipment, wire, self._next_copy(shipment.callback)) for _ in range(shipment.copies)]
             heard = lambda number, answer: self._heard(sent[number], shipment, answer)  # noqa: E731
             await posting.sender.send(wire, shipment.copies, heard, shipment.manner)

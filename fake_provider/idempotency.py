@@ -7,14 +7,21 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ApiAnswer:
-    """What the business API says: a status and a JSON object. `replayed` is true when it was said before; `location` is
-    where it points, if it points elsewhere.
+    """What a business API says: a status and a JSON object. `replayed` is true when it was said before; `location` is
+    where it points, if it points elsewhere. `payment` is the one that it is about, to be found at the path `found_at`.
     """
 
     status: int
     body: Mapping[str, Any]
     replayed: bool = False
     location: str | None = None
+    payment: str = ""
+    found_at: str = ""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether something was made."""
+        return 200 <= self.status < 300
 
 
 class KeyReused(Exception):

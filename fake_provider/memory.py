@@ -9,11 +9,12 @@ import os
 import pickle
 import signal
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from fake_provider.dialects import Wire
+from fake_provider.dialects import Notice, Wire
 from fake_provider.idempotency import Keys
 from fake_provider.moods import Moods
 from fake_provider.records import Book, Journal
@@ -30,6 +31,9 @@ class Posted:
     copies: Counter[tuple[str, int]]
     numbered: int
     genuine: Wire | None
+    told: dict[str, Notice]
+    keys: dict[str, Sequence[str]]
+    doors: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

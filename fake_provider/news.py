@@ -19,6 +19,7 @@ class News(StrEnum):
     CAPTURED = "payment.captured"
     SETTLED = "payment.settled"
     FAILED = "payment.failed"
+    CANCELLED = "payment.cancelled"
     REFUNDED = "payment.refunded"
     DISPUTED = "dispute.opened"
     WON = "dispute.won"

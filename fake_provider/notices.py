@@ -28,6 +28,7 @@ def notice_of(payment: Payment, news: News, at: datetime) -> Notice:
         attempt=payment.attempt,
         captured_minor=payment.captured_minor,
         refunded_minor=payment.refunded_minor,
+        notes=order.notes,
     )
 
 

@@ -1,4 +1,4 @@
-"""Both APIs described in OpenAPI 3.1: their routes and first sentences as they are, and what their bodies hold."""
+"""The APIs described in OpenAPI 3.1: their routes and first sentences as they are, and what their bodies hold."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -46,10 +46,10 @@ QUERIES: Mapping[str, tuple[str, Schema, bool]] = {
 }
 
 
-def document(business: Sequence[Route], control: Sequence[Route]) -> dict[str, Any]:
+def document(business: Sequence[Route], control: Sequence[Route], gateway: Sequence[Route] = ()) -> dict[str, Any]:
     """The description. Every route is in it; each is told in its endpoint's first sentence."""
     paths: dict[str, dict[str, Any]] = {}
-    for prefix, routes in (("/v1", business), ("/control", control)):
+    for prefix, routes in (("/v1", business), ("/control", control), ("", gateway)):
         for method, path, run in routes:
             whole = prefix + path
             paths.setdefault(whole, {})[method.lower()] = _operation(method, whole, run)
@@ -58,7 +58,8 @@ def document(business: Sequence[Route], control: Sequence[Route]) -> dict[str, A
         "info": {
             "title": "The fake provider",
             "version": "1",
-            "description": "`/v1` is what merchants use, `/control` what runs the experiment. Errors are `{error}`.",
+            "description": "`/v1` is what merchants use, `/control` what runs the experiment. Errors are `{error}`. Forms of `/v1` "
+            "are Stripe's, and `/gateway.do` is Alipay's: their own documentation describes them.",
         },
         "paths": paths,
         "components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
@@ -73,6 +74,8 @@ def _operation(method: str, path: str, run: Endpoint) -> dict[str, Any]:
         properties, required = BODIES[path]
         schema = {"type": "object", "properties": dict(properties), "required": list(required)}
         found["requestBody"] = {"required": bool(required), "content": {"application/json": {"schema": schema}}}
+    elif method == "POST" and tag != "control":
+        found["requestBody"] = {"content": {"application/x-www-form-urlencoded": {"schema": OBJECT}}}
     if tag == "v1":
         found["security"] = [{"key": []}]
     found["responses"] = {"2XX": {"description": "done"}, "4XX": {"description": "refused; says which field and why"}}
@@ -87,5 +90,5 @@ def _parameters(method: str, path: str) -> list[dict[str, Any]]:
         name, schema, required = QUERIES[path]
         found.append({"name": name, "in": "query", "required": required, "schema": schema})
     if method == "POST" and path.startswith("/v1"):
-        found.append({"name": "Idempotency-Key", "in": "header", "required": True, "schema": TEXT})
+        found.append({"name": "Idempotency-Key", "in": "header", "required": path in BODIES, "schema": TEXT})
     return found

@@ -12,7 +12,8 @@ step is kept with its time and its cause, so that the last value tells the whole
 
     pending ──authorise──▶ authorised, which is paid or declined like one that is pending
 
-A declined card may be followed by one that pays. One dispute is open at a time, and while it is, nothing is refunded.
+A declined card may be followed by one that pays. What has not been paid may be cancelled, which is the end of it. One
+dispute is open at a time, and while it is, nothing is refunded.
 
 Money rules that the table cannot say: at most the amount is captured, in one or several parts; and at most what is left of
 it is refunded or disputed. What is left is what was captured, without all refunds and without all disputes that were not
@@ -35,6 +36,7 @@ class State(StrEnum):
     REFUNDED = "refunded"
     DISPUTED = "disputed"
     LOST = "lost"
+    CANCELLED = "cancelled"
 
 
 class Move(StrEnum):
@@ -42,6 +44,7 @@ class Move(StrEnum):
     PAY = "pay"
     PAY_MORE = "pay more"
     DECLINE = "decline"
+    CANCEL = "cancel"
     REFUND_PART = "refund a part"
     REFUND_REST = "refund the rest"
     DISPUTE = "dispute"
@@ -56,9 +59,14 @@ MOVES: Mapping[State, Mapping[Move, State]] = MappingProxyType(
             Move.AUTHORISE: State.AUTHORISED,
             Move.PAY: State.CAPTURED,
             Move.DECLINE: State.FAILED,
+            Move.CANCEL: State.CANCELLED,
         },
-        State.AUTHORISED: {Move.PAY: State.CAPTURED, Move.DECLINE: State.FAILED},
-        State.FAILED: {Move.PAY: State.CAPTURED},
+        State.AUTHORISED: {
+            Move.PAY: State.CAPTURED,
+            Move.DECLINE: State.FAILED,
+            Move.CANCEL: State.CANCELLED,
+        },
+        State.FAILED: {Move.PAY: State.CAPTURED, Move.CANCEL: State.CANCELLED},
         State.CAPTURED: {
             Move.PAY_MORE: State.CAPTURED,
             Move.REFUND_PART: State.CAPTURED,
@@ -68,6 +76,7 @@ MOVES: Mapping[State, Mapping[Move, State]] = MappingProxyType(
         State.REFUNDED: {},
         State.DISPUTED: {Move.WIN: State.CAPTURED, Move.LOSE_PART: State.CAPTURED, Move.LOSE_REST: State.LOST},
         State.LOST: {},
+        State.CANCELLED: {},
     }
 )
 
@@ -119,7 +128,10 @@ class Dispute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a merchant asks for: this much money, for that account, by this method."""
+    """What a merchant asks for: this much money, for that account, by this method.
+
+    `notes` are what else was said, in the words of the API by which it came.
+    """
 
     reference: str
     amount_minor: int
@@ -127,6 +139,11 @@ class Order:
     account: str
     merchant: str
     method: str
+    notes: tuple[tuple[str, str], ...] = ()
+
+    def note(self, name: str) -> str:
+        """What was said under that name; empty where nothing was."""
+        return dict(self.notes).get(name, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +227,11 @@ def pay_more(payment: Payment, amount_minor: int, *, at: datetime, cause: str) -
 def decline(payment: Payment, *, at: datetime, cause: str) -> Payment:
     """The attempt failed; no money moved."""
     return _moved(payment, Move.DECLINE, at, cause)
+
+
+def cancel(payment: Payment, *, at: datetime, cause: str) -> Payment:
+    """Called off by the merchant before any money moved."""
+    return _moved(payment, Move.CANCEL, at, cause)
 
 
 def refund(payment: Payment, amount_minor: int, *, refund_id: str, at: datetime, key: str = "") -> Payment:

@@ -21,7 +21,7 @@ from fake_provider.news import News
 from fake_provider.notices import notice_about, notice_of, refund_object, reversal_of
 from fake_provider.payments import BadAmount, Dispute, IllegalMove, Order, Payment, Refund
 from fake_provider.records import Book, Journal, payment_object
-from fake_provider.sender import Sender
+from fake_provider.sender import Address, Sender
 from fake_provider.shipments import Callback, Shipment
 from fake_provider.unsettled import Unsettled
 
@@ -92,25 +92,33 @@ class Provider:
         if self._setup.merchant and order.merchant != self._setup.merchant:
             message = f"this key belongs to the merchant {self._setup.merchant!r}, not to {order.merchant!r}"
             raise Refused(400, "wrong_merchant", message, "merchant")
-        first = self._keys.claim(key, f"create {order!r}")
-        if first is not None:
-            return await self._moods.answer(key, first, self)
-        try:
-            answer = ApiAnswer(201, payment_object(self._make(key, order)))
-            self._keys.keep(key, answer)
-            return await self._moods.answer(key, answer, self)
-        finally:
-            self._keys.finish(key)
+
+        def make() -> ApiAnswer:
+            payment = self.make(key, order)
+            return ApiAnswer(201, payment_object(payment), payment=payment.id, found_at=f"/v1/payments/{payment.id}")
+
+        return await self.once(key, f"create {order!r}", make)
 
     async def create_refund(self, key: str, payment_id: str, amount_minor: int) -> ApiAnswer:
         """Give money back, once per key."""
         self.payment(payment_id)
-        first = self._keys.claim(key, f"refund {payment_id} {amount_minor}")
+
+        def make() -> ApiAnswer:
+            made = refund_object(self.refund(payment_id, amount_minor, key))
+            return ApiAnswer(201, made, payment=payment_id, found_at=f"/v1/payments/{payment_id}")
+
+        return await self.once(key, f"refund {payment_id} {amount_minor}", make)
+
+    async def once(self, key: str, question: str, make: Callable[[], ApiAnswer]) -> ApiAnswer:
+        """Do what is asked for, once per key, and answer as the moods will have it.
+
+        What *make* raises is no answer, and leaves the key free.
+        """
+        first = self._keys.claim(key, question)
         if first is not None:
             return await self._moods.answer(key, first, self)
         try:
-            payment = self.refund(payment_id, amount_minor, key)
-            answer = ApiAnswer(201, refund_object(payment))
+            answer = make()
             self._keys.keep(key, answer)
             return await self._moods.answer(key, answer, self)
         finally:
@@ -148,6 +156,11 @@ class Provider:
         declined = payments.decline(self.payment(payment_id), at=self._setup.clocks.payload(), cause=cause)
         return self._record(declined, News.FAILED)
 
+    def cancel(self, payment_id: str, cause: str) -> Payment:
+        """The merchant calls it off: nothing will be paid any more."""
+        cancelled = payments.cancel(self.payment(payment_id), at=self._setup.clocks.payload(), cause=cause)
+        return self._record(cancelled, News.CANCELLED)
+
     def refund(self, payment_id: str, amount_minor: int, key: str = "") -> Payment:
         """Give money back: asked for by the merchant under *key*, or by whoever runs the provider."""
         refund_id = payments.fresh_id("re", self._setup.rng)
@@ -181,6 +194,22 @@ class Provider:
     def moods(self) -> dict[str, Mood]:
         """The moods that are on, by id, in the order in which they were put on."""
         return self._moods.on()
+
+    def fresh_id(self, prefix: str) -> str:
+        return payments.fresh_id(prefix, self._setup.rng)
+
+    def open_door(self, url: str) -> str:
+        """From now on callbacks go to *url*; returns what verifies them there.
+
+        Those under way still go where they were going. Raises `ValueError` for what is not on this machine or known already.
+        """
+        Address.of(url)
+        if url in self.deliveries.doors:
+            raise ValueError(f"{url!r} is known already: delete it first")
+        # Not of the same draws as the key of the first door, which may be the seed's first.
+        key = self.dialect.draw_key(Random(f"{url} {self._setup.rng.random()}"))
+        self.deliveries.open_door(url, [key])
+        return self.dialect.receiver_key(key)
 
     def attempt(self, delivery: str) -> Attempt:
         attempt = self.deliveries.archive.get(delivery)
@@ -305,7 +334,8 @@ class Provider:
     async def attempted(self, payment_id: str, within_s: float) -> None:
         await self.deliveries.attempted(payment_id, within_s)
 
-    def _make(self, key: str, order: Order) -> Payment:
+    def make(self, key: str, order: Order) -> Payment:
+        """A new payment. A card is charged at once."""
         payment = payments.create(
             order,
             payment_id=payments.fresh_id("pay", self._setup.rng),

@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -48,6 +49,7 @@ class Address:
     target: str
 
     @classmethod
+    @lru_cache(maxsize=64)
     def of(cls, url: str) -> "Address":
         """Raises `ValueError` saying what is wrong with *url*."""
         parts = urlsplit(url)
@@ -72,7 +74,9 @@ def _is_loopback(host: str) -> bool:
 
 
 class LoopbackSender:
-    """Sends to one address, giving each copy *timeout_s* from the beginning to its answer; may *keep* connections."""
+    """Sends to the address that a message names, or else to its own, on which alone it may *keep* connections. Each copy
+    has *timeout_s* from the beginning to its answer.
+    """
 
     def __init__(self, address: Address, timeout_s: float, keep: bool = False) -> None:
         self._address = address
@@ -83,9 +87,10 @@ class LoopbackSender:
     async def send(self, wire: Wire, copies: int, heard: Heard, manner: Manner = PLAIN) -> None:
         if manner.lost:
             return _lose(copies, heard)
-        if self._keep and copies == 1 and manner == PLAIN:
+        address = Address.of(wire.url) if wire.url else self._address
+        if self._keep and copies == 1 and manner == PLAIN and address == self._address:
             return await self._send_on_kept(wire, heard)
-        lines = [_Line(self._address, wire, manner, self._timeout_s) for _ in range(copies)]
+        lines = [_Line(address, wire, manner, self._timeout_s) for _ in range(copies)]
         try:
             await asyncio.gather(*(line.reach() for line in lines))
             for line in lines:

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fake_provider.dialects import find
+from fake_provider.dialects._rsa import read_public
 from fake_provider.registry import UnknownName
 from fake_provider.sender import Address
 
@@ -40,6 +41,10 @@ class Settings(BaseSettings):
     retired_secret: Annotated[
         SecretStr, Field(description="what once signed callbacks and no longer does, for a forger; may be several")
     ] = SecretStr("")
+    app_public_key: Annotated[
+        str,
+        Field(description="what verifies a merchant's requests to Alipay's /gateway.do, which opens with it"),
+    ] = ""
     merchant: Annotated[str, Field(description="the merchant whose key this is; empty: any")] = ""
     environment: Annotated[str, Field(min_length=1, description="written into every payment and callback")] = "chaos"
     seed: Annotated[int, Field(description="of all ids and all other chance")] = 0
@@ -79,6 +84,15 @@ class Settings(BaseSettings):
         for key in keys:
             _check(key, info)
         return secret
+
+    @field_validator("app_public_key")
+    @classmethod
+    def _is_a_public_key(cls, word: str, info: ValidationInfo) -> str:
+        if word:
+            read_public(word)
+            if info.data.get("dialect") != "alipay":
+                raise ValueError("Alipay's gateway signs its answers: set PROVIDER_DIALECT=alipay")
+        return word
 
     @field_validator("retired_secret")
     @classmethod

@@ -23,7 +23,7 @@ class Notice:
     """What a callback claims, in no dialect yet. `at` is the payload's time.
 
     `amount_minor` is what `type` is about: of a refund or a dispute, its own amount. Providers differ in whether they tell
-    that or the sum of all refunds so far, so both are here, and what was captured beside them.
+    that or the sum of all refunds so far, so both are here, and what was captured beside them. `notes` are those of the order.
     """
 
     type: News
@@ -40,6 +40,7 @@ class Notice:
     refunded_minor: int = 0
     refund: str | None = None
     dispute: str | None = None
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

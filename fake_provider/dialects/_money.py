@@ -11,3 +11,14 @@ def decimal(minor: int, currency: str) -> str:
     digits = EXPONENTS.get(currency, 2)
     whole, rest = divmod(minor, 10**digits)
     return f"{whole}.{rest:0{digits}}" if digits else str(whole)
+
+
+def minor_units(written: str, currency: str) -> int:
+    """The reverse; raises `ValueError` for what is no amount of that currency, written plainly."""
+    digits = EXPONENTS.get(currency, 2)
+    whole, _, rest = written.partition(".")
+    if not (written.isascii() and whole.isdigit() and len(whole) <= 12 and len(rest) <= digits):
+        raise ValueError(f"{written!r} is no amount in {currency}: write {decimal(1234, currency)}")
+    if "." in written and not rest.isdigit():
+        raise ValueError(f"{written!r} ends in a point: write {decimal(1234, currency)}")
+    return int(whole + rest.ljust(digits, "0"))

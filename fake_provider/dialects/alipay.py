@@ -52,6 +52,7 @@ EVENTS = {
     News.PENDING: "WAIT_BUYER_PAY",
     News.CAPTURED: "TRADE_SUCCESS",
     News.FAILED: "TRADE_CLOSED",
+    News.CANCELLED: "TRADE_CLOSED",
     News.REFUNDED: "TRADE_SUCCESS",  # TRADE_CLOSED once nothing is left
 }
 

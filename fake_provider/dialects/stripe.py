@@ -61,7 +61,7 @@ class Stripe(Dated):
             "api_version": API_VERSION,
             "created": int(notice.at.timestamp()),
             "data": {"object": _object(notice)},
-            "livemode": _livemode(notice),
+            "livemode": is_live(notice.environment),
             "pending_webhooks": 1,
             "request": {"id": None, "idempotency_key": None},
             "type": EVENTS[notice.type],
@@ -92,6 +92,7 @@ EVENTS = {
     News.AUTHORISED: "payment_intent.amount_capturable_updated",
     News.CAPTURED: "payment_intent.succeeded",
     News.FAILED: "payment_intent.payment_failed",
+    News.CANCELLED: "payment_intent.canceled",
     News.REFUNDED: "refund.created",
     News.DISPUTED: "charge.dispute.created",
     News.WON: "charge.dispute.closed",
@@ -103,6 +104,7 @@ STATUSES = {
     News.AUTHORISED: "requires_capture",
     News.CAPTURED: "succeeded",
     News.FAILED: "requires_payment_method",
+    News.CANCELLED: "canceled",
     News.REFUNDED: "succeeded",
     News.DISPUTED: "needs_response",
     News.WON: "won",
@@ -113,9 +115,9 @@ STATUSES = {
 def _object(notice: Notice) -> dict[str, Any]:
     """What the event is about: a payment intent, or a refund or a dispute of one, whose amount is its own and no sum."""
     # What the merchant gave with the payment; here it stands on what follows from it too, with the sums so far.
-    metadata = {"account": notice.account, "environment": notice.environment, "reference": notice.reference}
+    metadata = metadata_of(notice.notes, notice.account, notice.environment, notice.reference)
     common = {
-        "amount": _units(notice, notice.amount_minor),
+        "amount": units(notice.amount_minor, notice.currency),
         "created": int(notice.at.timestamp()),
         "currency": notice.currency.lower(),
         "metadata": metadata,
@@ -124,21 +126,41 @@ def _object(notice: Notice) -> dict[str, Any]:
     reversal = notice.refund or notice.dispute
     if reversal is not None:
         sums = {"captured": notice.captured_minor, "refunded": notice.refunded_minor}
-        metadata |= {name: str(_units(notice, minor)) for name, minor in sums.items()}
+        metadata |= {name: str(units(minor, notice.currency)) for name, minor in sums.items()}
         kind = "refund" if notice.refund else "dispute"
-        charge = "ch_" + notice.payment.partition("_")[2]
-        return {"id": reversal, "object": kind, "charge": charge, "payment_intent": notice.payment} | common
-    received = _units(notice, notice.amount_minor) if notice.type is News.CAPTURED else 0
-    about = {"amount_received": received, "livemode": _livemode(notice)}
+        source = {"charge": charge_of(notice.payment), "payment_intent": notice.payment}
+        return {"id": reversal, "object": kind} | source | common
+    received = units(notice.amount_minor, notice.currency) if notice.type is News.CAPTURED else 0
+    about = {"amount_received": received, "livemode": is_live(notice.environment)}
     return {"id": notice.payment, "object": "payment_intent"} | about | common
 
 
-def _units(notice: Notice, minor: int) -> int:
-    return minor * (100 if notice.currency in TIMES_HUNDRED else 1)
+METADATA = "metadata."
 
 
-def _livemode(notice: Notice) -> bool:
-    return notice.environment in LIVE
+def metadata_of(notes: Sequence[tuple[str, str]], account: str, environment: str, reference: str) -> dict[str, str]:
+    """What the merchant wrote on it, and what this provider knows it by."""
+    written = {name.removeprefix(METADATA): value for name, value in notes if name.startswith(METADATA)}
+    return written | {"account": account, "environment": environment, "reference": reference}
+
+
+def charge_of(payment: str) -> str:
+    """The id of a payment's charge."""
+    return "ch_" + payment.partition("_")[2]
+
+
+def units(minor: int, currency: str) -> int:
+    """An amount as it is written here."""
+    return minor * factor(currency)
+
+
+def factor(currency: str) -> int:
+    """How many of the units that are written here make one minor unit."""
+    return 100 if currency in TIMES_HUNDRED else 1
+
+
+def is_live(environment: str) -> bool:
+    return environment in LIVE
 
 
 STRIPE = Stripe()

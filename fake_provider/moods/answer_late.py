@@ -18,8 +18,7 @@ class AnswerLate(Answers):
     most_s: float = arg(5.0, at_least=0.01, at_most=60)
 
     async def answer(self, key: str, answer: ApiAnswer, hands: Hands) -> ApiAnswer:
-        payment = str(answer.body.get("payment") or answer.body.get("id"))  # a refund names its payment
-        if answer.status == 201 and not answer.replayed and hands.untried(payment):
+        if answer.is_done and not answer.replayed and hands.untried(answer.payment):
             self.touched += 1  # as it begins: a provider that dies meanwhile has kept somebody waiting
-            await hands.attempted(payment, self.most_s)
+            await hands.attempted(answer.payment, self.most_s)
         return answer

@@ -19,7 +19,7 @@ class ErrorAfterCapture(Answers):
 
     async def answer(self, key: str, answer: ApiAnswer, hands: Hands) -> ApiAnswer:
         told = self._told.get(key, 0)
-        if answer.status != 201 or told >= self.n:
+        if not answer.is_done or told >= self.n:
             return answer
         self._told[key] = told + 1
         self.touched += 1

@@ -20,9 +20,8 @@ class Redirect(Answers):
 
     async def answer(self, key: str, answer: ApiAnswer, hands: Hands) -> ApiAnswer:
         told = self._told.get(key, 0)
-        if answer.status != 201 or told >= self.n:
+        if not answer.is_done or told >= self.n:
             return answer
         self._told[key] = told + 1
         self.touched += 1
-        payment = answer.body.get("payment") or answer.body["id"]  # a refund names its payment
-        return ApiAnswer(302, {}, replayed=answer.replayed, location=f"/v1/payments/{payment}")
+        return ApiAnswer(302, {}, replayed=answer.replayed, location=answer.found_at)

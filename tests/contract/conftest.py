@@ -20,6 +20,13 @@ def alipay_python() -> Iterator[Official]:
 
 
 @pytest.fixture(scope="session")
+def alipay_official() -> Iterator[Official]:
+    """Alipay's own client for Python: half a gigabyte, of which a few files are asked."""
+    with answering("alipay-official") as official:
+        yield official
+
+
+@pytest.fixture(scope="session")
 def stripe_12() -> Iterator[Official]:
     """Stripe's package before it refused empty secrets."""
     with answering("stripe-12") as official:

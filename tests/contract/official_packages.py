@@ -76,7 +76,7 @@ class Environment:
             (self.folder / ".ready").touch()
 
 
-ENVIRONMENTS = {name: Environment(name) for name in ("core", "alipay", "stripe-12", "node")}
+ENVIRONMENTS = {name: Environment(name) for name in ("core", "alipay", "alipay-official", "stripe-12", "node")}
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ async def main() -> None:
     for environment in ENVIRONMENTS.values():
         there = environment.is_there
         await environment.install()
-        print(f"official packages  {environment.name:<10} {'there' if there else 'fetched'}: {environment.folder}")
+        print(f"official packages  {environment.name:<15} {'there' if there else 'fetched'}: {environment.folder}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from provider_world import SECRET, World, run, until, world
 from pydantic import ValidationError
 
 from fake_provider.__main__ import main
+from fake_provider.apis.stripe import StripeApi
 from fake_provider.app import Business, create_app
 from fake_provider.control import Control
 from fake_provider.openapi import BODIES
@@ -570,6 +571,7 @@ def test_every_route_is_described_and_every_description_is_of_a_route():
             provider = caller.here.provider
             there = {(method, "/v1" + path) for method, path, _ in Business(provider).routes()}
             there |= {(method, "/control" + path) for method, path, _ in Control(provider).routes()}
+            there |= {(method, "/v1" + path) for method, path, _ in StripeApi(provider, "key").endpoints()}
             assert described == there
             assert set(BODIES) <= {path for method, path in there if method == "POST"}
             assert all(each["summary"].endswith(".") for path in document["paths"].values() for each in path.values())

@@ -4,8 +4,11 @@ import net from "node:net";
 import { createInterface } from "node:readline";
 
 const require = createRequire(`${process.argv[2]}/package.json`);
-net.Socket.prototype.connect = () => {
-  throw new Error("a contract test must not reach anything");
+const connect = net.Socket.prototype.connect;
+net.Socket.prototype.connect = function guarded(...given) {
+  const { host } = Array.isArray(given[0]) ? given[0][0] : given[0];
+  if (!["127.0.0.1", "::1", "localhost"].includes(host)) throw new Error(`a contract test must not reach ${host}`);
+  return connect.apply(this, given);
 };
 
 const header = (asked, name) => asked.headers.find(([key]) => key.toLowerCase() === name)?.[1];
@@ -17,6 +20,25 @@ const verifiers = {
   stripe(asked) {
     const Stripe = require("stripe");
     return [true, Stripe.webhooks.constructEvent(body(asked), header(asked, "stripe-signature"), asked.key)];
+  },
+  // The unmodified client against the API at asked.endpoint: asked.call is a path such as "refunds.create".
+  async stripe_calls(asked) {
+    const Stripe = require("stripe");
+    const [host, port] = asked.endpoint.split(":");
+    const client = new Stripe(asked.secret, { host, port, protocol: "http", maxNetworkRetries: asked.retries ?? 0 });
+    const path = asked.call.split(".");
+    const method = path.pop();
+    const resource = path.reduce((found, name) => found[name], client);
+    const answer = await resource[method](...asked.args, asked.options ?? {});
+    return [true, { object: answer, replayed: answer.lastResponse.headers["idempotent-replayed"] === "true" }];
+  },
+  // Every page of a list, as the client turns them.
+  async stripe_pages(asked) {
+    const Stripe = require("stripe");
+    const [host, port] = asked.endpoint.split(":");
+    const client = new Stripe(asked.secret, { host, port, protocol: "http" });
+    const found = await client[asked.call].list({ limit: 2 }).autoPagingToArray({ limit: 1000 });
+    return [true, found.map((each) => each.id)];
   },
   async github(asked) {
     const { verify } = await import(`${process.argv[2]}/node_modules/@octokit/webhooks-methods/dist-node/index.js`);
@@ -66,7 +88,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     const [accepted, found] = await verifiers[asked.verifier](asked);
     answer = { accepted: accepted === true, raised: null, message: "", found: found ?? null };
   } catch (error) {
-    answer = { accepted: false, raised: error.constructor.name, message: String(error.message), found: null };
+    answer = { accepted: false, raised: error.constructor.name, message: String(error.message), found: error.raw ?? null };
   }
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
