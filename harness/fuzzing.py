@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hypothesis.configuration import set_hypothesis_home_dir
 from rich.console import Console
 
+from harness.cache import cache_dir
 from harness.engines.fuzz.catalogue import catalogue_names
 from harness.engines.fuzz.command import Receiver, examine
 from harness.engines.fuzz.engine import Wanted
@@ -73,6 +75,7 @@ def fuzz_as_typed(
         time_budget_s=typed.time_budget_s,
         only=typed.attacks,
     )
+    set_hypothesis_home_dir(cache_dir() / "hypothesis")  # else it makes a folder wherever the command was typed
     progress = begin(order)
     found: list[Examination] = []
 

@@ -36,8 +36,9 @@ def _script(number: int, finding: Finding) -> str:
 
 def sarif(examination: Examination) -> str:
     """SARIF 2.1.0. What is unknown is a notification of the run, and the run was then not successful."""
-    broken = {finding.rule.id: finding for finding in examination.findings}
-    rules = [_rule(rule, broken.get(rule.id)) for rule in examination.rules]
+    rules = [
+        _rule(rule, [each for each in examination.findings if each.rule.id == rule.id]) for rule in examination.rules
+    ]
     places = {rule.id: number for number, rule in enumerate(examination.rules)}
     notes = [("error", why) for why in examination.unknown] + [("note", why) for why in examination.unseen]
     run = {
@@ -64,8 +65,8 @@ def _version() -> str:
     return ".".join([*version(NAME).split(".")[:3], "0", "0"][:3])
 
 
-def _rule(rule: Rule, broken: Finding | None) -> Mapping[str, Any]:
-    cwe = tuple(dict.fromkeys((*(broken.cwe if broken else ()), *rule.cwe)))
+def _rule(rule: Rule, broken: Sequence[Finding]) -> Mapping[str, Any]:
+    cwe = tuple(dict.fromkeys((*(number for each in broken for number in each.cwe), *rule.cwe)))
     help = [rule.what, f"Correct: {rule.correct}.", *(f"Seen: {link}" for link in rule.seen)]
     listed = [f"**{rule.what}**", f"Correct: {rule.correct}.", *(f"- seen: <{link}>" for link in rule.seen)]
     listed += [f"- [CWE-{number}]({CWE.format(number)})" for number in cwe]
@@ -79,7 +80,7 @@ def _rule(rule: Rule, broken: Finding | None) -> Mapping[str, Any]:
         "properties": {
             "tags": ["security", *(f"external/cwe/cwe-{number:03}" for number in cwe), *rule.numbers],
             "precision": "high",
-            "security-severity": "9.0",
+            "security-severity": "9.0" if not broken or any(each.grave for each in broken) else "5.0",
         },
     }
     return described | ({"helpUri": CWE.format(cwe[0])} if cwe else {})

@@ -310,8 +310,10 @@ def test_the_command_examines_a_receiver_and_writes_what_it_found(
     """The key comes from the environment and is never shown."""
     monkeypatch.setenv("KEY_OF_THE_TEST", SECRET)
     with receiving(lambda *_: 200) as url:
-        words = (url, "--dialect", "standard-webhooks", "--secret-env", "KEY_OF_THE_TEST")
-        code = typed(monkeypatch, tmp_path, *words, "--attack", "forged/unsigned", "--generated", "0", "--seed", "3")
+        words = (url, "--dialect", "standard-webhooks", "--secret-env", "KEY_OF_THE_TEST", "--generated", "40")
+        code = typed(
+            monkeypatch, tmp_path, *words, "--attack", "forged/unsigned", "--attack", "generated", "--seed", "3"
+        )
 
     printed = capsys.readouterr().out
     (folder,) = (tmp_path / "reports" / "runs").glob("*-fuzz")
@@ -320,6 +322,7 @@ def test_the_command_examines_a_receiver_and_writes_what_it_found(
     assert "BROKEN   forged/unsigned   CWE-345" in printed
     assert {"findings.sarif", "junit.xml", "summary.md"} <= {path.name for path in folder.iterdir()}
     assert SECRET not in printed + written
+    assert [path.name for path in tmp_path.iterdir()] == ["reports"]
 
 
 @pytest.mark.parametrize(

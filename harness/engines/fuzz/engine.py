@@ -61,8 +61,8 @@ class Wanted:
         return not self.only or any(name == each or name.startswith(f"{each}/") for each in self.only)
 
 
-class Stopped(Exception):
-    """The time is over, or somebody said so."""
+class Stopped(BaseException):
+    """The time is over, or somebody said so. No `Exception`, which Hypothesis would take for something that it found."""
 
 
 class _Found(Exception):
@@ -191,7 +191,12 @@ class Examiner:
         wrong = wrong_state(moved) or wrong_answer(expect, shot, heard, self.world.secrets())
         if wrong is not None or not look:
             return wrong
-        return wrong_logs(self.world.log_lines(), self.world.secrets(), self._signatures_in(shot))
+        return self._look_into_logs(self._signatures_in(shot))
+
+    def _look_into_logs(self, signatures: Sequence[str]) -> Wrong | None:
+        lines = self.world.log_lines()
+        self.counts[LOGS.id] += bool(lines)
+        return wrong_logs(lines, self.world.secrets(), signatures)
 
     def _signatures_in(self, shot: Shot) -> Sequence[str]:
         """What is written like a signature in the headers of a shot."""
@@ -236,8 +241,7 @@ class Examiner:
         )
         @given(family.drawn)
         def draw(make: Make) -> None:
-            if self._is_over():
-                return
+            self._go_on()
             wrong = self._try(family, make, last)
             if wrong is not None and (family.rule.id, wrong.kind) not in self._known:
                 raise _Found
@@ -247,14 +251,11 @@ class Examiner:
         except _Found:
             pass
         except Flaky:
-            self.left_out.append(
-                f"{family.rule.id}: something that was found did not come again, so it is as it was drawn"
-            )
-        if not last:
-            return False
-        wrong, shot = last[-1]
-        self._note(family.rule, wrong, shot)
-        return True
+            self.left_out.append(f"{family.rule.id}: what was found did not come again, so it is told as it was drawn")
+        finally:  # also when it is stopped, what was found is told
+            if last:
+                self._note(family.rule, *last[-1])
+        return bool(last)
 
     def _try(self, family: Generated, make: Make, last: list[tuple[Wrong, Shot]]) -> Wrong | None:
         try:
@@ -279,9 +280,9 @@ class Examiner:
                 Wrong(wrong.kind, f"{wrong.says}; it was one of the last {LOOK_EVERY}, none of them acknowledged"),
                 None,
             )
-        lines = wrong_logs(self.world.log_lines(), self.world.secrets(), ())
-        if lines is not None:
-            self._note(family.rule, lines, None)
+        written = self._look_into_logs(())
+        if written is not None:
+            self._note(family.rule, written, None)
         self._still_calm()
 
     # Small things
