@@ -82,8 +82,8 @@ def test_a_receiver_that_refuses_everything_is_unknown() -> None:
     assert "genuine callback was not acknowledged" in examination.unknown[0]
 
 
-def test_a_receiver_that_believes_everybody_is_found_at_every_door() -> None:
-    """Each forgery is a finding of its own, with its own weakness."""
+def test_a_receiver_that_believes_everybody_is_found_by_each_forgery() -> None:
+    """Each is a finding with its own weakness. Where any key will do, what else was let in with one shows nothing more."""
     examination = examined(lambda headers, body: 200)
 
     kinds = found(examination)
@@ -92,6 +92,8 @@ def test_a_receiver_that_believes_everybody_is_found_at_every_door() -> None:
     assert kinds["forged/stale-timestamp"][1][0] == 294
     assert kinds["forged/empty-key"][1][0] == 1188
     assert examination.exit_code == 1
+    assert not [name for name in kinds if name.startswith(("doors/said", "doors/switches"))]
+    assert any(each.startswith("doors/said-to-be-local: it was let in") for each in examination.left_out)
     assert all("--attack " + each.rule.id in each.again for each in examination.findings)
 
 
@@ -176,6 +178,17 @@ def test_an_examination_that_is_stopped_is_unknown_and_keeps_what_it_found() -> 
 def test_without_the_key_nothing_is_genuine() -> None:
     """Refusals are then all that there is, and show nothing."""
     assert examined(honest, key=None).word == "unknown"
+
+
+def test_a_door_that_something_else_opens_is_found() -> None:
+    """Who believes his own machine, whatever the signature, is found by that."""
+
+    def believes_itself(headers: list[tuple[bytes, bytes]], body: bytes) -> int:
+        return 204 if (b"x-forwarded-for", b"127.0.0.1") in headers else honest(headers, body)
+
+    assert found(examined(believes_itself, "forged", "doors")) == {
+        "doors/said-to-be-local": ("acknowledged", (290, 348))
+    }
 
 
 # What is sent

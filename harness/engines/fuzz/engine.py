@@ -30,6 +30,10 @@ LOOK_EVERY = 50
 """So many generated shots that were not acknowledged go by before the balance is read and a genuine callback sent."""
 SAME_FAMILY_AT_MOST = 6
 
+BELIEVED = ("credited", "acknowledged")
+SIGNED_STRANGELY = ("doors/", "framing/", "generated/http", "generated/structure-forged")
+"""What is signed with a key that nobody knows, and looks for something else that opens a door."""
+
 CALM = Rule(
     id="calm",
     what="Genuine callbacks, before, between and after all others.",
@@ -179,8 +183,16 @@ class Examiner:
         wrong = self._shoot(attack.expect, shot, look=True)
         if wrong is None and not shot.whole:
             self._still_calm()
-        if wrong is not None:
+        if wrong is not None and wrong.kind in BELIEVED and self._open_anyway(attack.name):
+            self.left_out.append(
+                f"{attack.name}: it was let in, and so is whoever has any key at all, so it shows nothing more"
+            )
+        elif wrong is not None:
             self._note(attack.rule, wrong, shot)
+
+    def _open_anyway(self, name: str) -> bool:
+        """Whether that door is no door: a strange key alone was believed already."""
+        return name.startswith(SIGNED_STRANGELY) and any(("forged/wrong-key", kind) in self._known for kind in BELIEVED)
 
     def _shoot(self, expect: Expect, shot: Shot, *, look: bool) -> Wrong | None:
         """Send one, and say what came of it. The balance is read where *look* says so, and wherever there was success."""
@@ -211,6 +223,8 @@ class Examiner:
 
     def _generate(self, family: Generated, budget: int) -> None:
         began, before = time.monotonic(), self.counts[family.rule.id]
+        if self._open_anyway(family.rule.id):
+            self._known.update((family.rule.id, kind) for kind in BELIEVED)
         for turn in range(SAME_FAMILY_AT_MOST + 1):
             left = budget - (self.counts[family.rule.id] - before)
             if left <= 0 or self._dead:
