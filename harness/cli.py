@@ -21,6 +21,7 @@ import harness.invariants
 import scenarios
 import scenarios.flows
 import scenarios.meetings
+from harness.engines.fuzz.guard import Forbidden
 from harness.engines.interleave import Interleave
 from harness.engines.load import load_plan
 from harness.engines.shrink import TOO_RARE, Shrink, Shrunk, choose
@@ -58,7 +59,18 @@ class UsageError(Exception):
 
 
 HOLDS, BROKEN, USAGE, UNKNOWN, CRASHED, INTERRUPTED = 0, 1, 2, 3, 70, 130
-KNOWN = (UsageError, PlanError, TargetError, HistoryError, UnknownName, StackError, PostgresError, Refused, ToxicError)
+KNOWN = (
+    Forbidden,
+    UsageError,
+    PlanError,
+    TargetError,
+    HistoryError,
+    UnknownName,
+    StackError,
+    PostgresError,
+    Refused,
+    ToxicError,
+)
 EXIT = {Status.HOLDS: HOLDS, Status.BROKEN: BROKEN, Status.UNKNOWN: UNKNOWN}
 WORKERS = 3 * (os.cpu_count() or 1)
 REFERENCE = Path(__file__).parent.parent / "reference_impl" / "target.toml"
@@ -449,6 +461,47 @@ def load(
         return "\n".join(f"{head}{table}" for _, head, table in said)
 
     raise typer.Exit(_carry_out(order, statistics))
+
+
+@app.command(
+    epilog="Examples: topup-chaos fuzz --mutant accepts-any-signature · "
+    "topup-chaos fuzz http://127.0.0.1:8000/callbacks --dialect stripe --secret-env MY_SECRET"
+)
+def fuzz(
+    url: Annotated[
+        str | None, typer.Argument(help="A receiver that is up; without one, the target's is started.")
+    ] = None,
+    dialect: Annotated[str | None, typer.Option(help="What it speaks, in the place of the target's.")] = None,
+    secret_env: Annotated[
+        str | None,
+        typer.Option(help="The variable that holds the key of a receiver that is up, as its provider signs."),
+    ] = None,
+    claim: Annotated[
+        list[str] | None, typer.Option(help="What a receiver that is up knows of a payment: reference=order-7.")
+    ] = None,
+    attack: Annotated[
+        list[str] | None, typer.Option(help="Only this one, or these: forged/unsigned, money, generated/http.")
+    ] = None,
+    generated: Annotated[int, typer.Option(min=0, help="How many are drawn beside the catalogue.")] = 1000,
+    time_budget: Annotated[float | None, typer.Option(help="Send nothing more after so many seconds.")] = None,
+    i_own: Annotated[list[str] | None, typer.Option(help="A host that is yours and says so itself.")] = None,
+    seed: Seed = None,
+    target: Target = REFERENCE,
+    mutant: Mutant = None,
+    out: Out = RUNS,
+) -> None:
+    """Hostile callbacks: those that worked somewhere, and those that chance makes up. State is judged, and not status."""
+    from harness.fuzzing import Typed, fuzz_as_typed
+
+    _dialects([dialect] if dialect else None)
+    typed = Typed(
+        url, dialect, secret_env, claim or (), attack or (), generated, time_budget, i_own or (), target != REFERENCE
+    )
+    seed = _seed(seed)
+    where = read_target(target).name if url is None else url
+    options = _options(seed=seed, target=target, mutant=_mutant(mutant, target) if url is None else None)
+    order = Order(name="fuzz", jobs=[], target=target, seed=seed, again=options, out=out, time_budget_s=time_budget)
+    raise typer.Exit(fuzz_as_typed(typed, order, where, mutant, Console(), _until_interrupted))
 
 
 @app.command(name="list")

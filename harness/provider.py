@@ -3,7 +3,7 @@
 It goes straight to the provider and over no link: faults are for the system under test, not for the hand that makes them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -120,8 +120,13 @@ class ProviderControl:
 
     async def payments_of(self, reference: str) -> list[str]:
         """The payments that carry this reference, oldest first."""
+        return [str(each["id"]) for each in await self.orders_of(reference)]
+
+    async def orders_of(self, reference: str) -> Sequence[Mapping[str, Any]]:
+        """The same, with all that the book says of each."""
         book = await self._call("GET", f"/control/book?reference={quote(reference, safe='')}")
-        return [str(each["id"]) for each in book["payments"]]
+        found: Sequence[Mapping[str, Any]] = book["payments"]
+        return found
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         return await self._call("POST", path, dict(body))

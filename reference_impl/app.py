@@ -40,7 +40,7 @@ def build(settings: Settings, parts: Parts | None = None, world: World | None = 
             Route(f"/callbacks/{settings.callback_dialect}", callback, methods=["POST"]),
             Mount("/", app=api),
         ],
-        middleware=[Middleware(Correlation)],
+        middleware=[Middleware(Correlation), Middleware(OneLength)],
         exception_handlers={Exception: on_crash},
         lifespan=lifespan,
     )
@@ -94,3 +94,23 @@ class Correlation:
             await send(message)
 
         await self.app(scope, receive, send_with_id)
+
+
+class OneLength:
+    """Refuses a request that says its length in two ways, and what stands behind it is never read.
+
+    Whoever stands in front may believe the other way, and see one request where this server sees two. RFC 9112, section
+    6.1, has the connection closed after such a request; the server underneath leaves it open.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        names = [name for name, _ in scope.get("headers", ())]
+        if b"transfer-encoding" in names and (b"content-length" in names or names.count(b"transfer-encoding") > 1):
+            message = "Say the length of the body in one way."
+            refusal = respond(Answer(400, problem("two_lengths", message), {"Connection": "close"}))
+            await refusal(scope, receive, send)
+            return
+        await self.app(scope, receive, send)

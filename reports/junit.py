@@ -20,7 +20,7 @@ def render(suite: Suite) -> str:
     for run in suite.runs:
         _add_case(tests, run, several=len({each.dialect for each in suite.runs}) > 1)
     if _unmade(suite):
-        case = ElementTree.SubElement(tests, "testcase", {"classname": "topup-chaos", "name": _legal(suite.name)})
+        case = ElementTree.SubElement(tests, "testcase", {"classname": "topup-chaos", "name": legal(suite.name)})
         _add(case, "error", "unknown", _unmade(suite), f"again: {suite.again}")
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
@@ -36,7 +36,7 @@ def _unmade(suite: Suite) -> str:
 def _suite_attributes(suite: Suite) -> dict[str, str]:
     statuses = [run.status for run in suite.runs] + [Status.UNKNOWN] * bool(_unmade(suite))
     return {
-        "name": _legal(suite.name),
+        "name": legal(suite.name),
         "tests": str(len(statuses)),
         "failures": str(statuses.count(Status.BROKEN)),
         "errors": str(statuses.count(Status.UNKNOWN)),
@@ -49,7 +49,7 @@ def _suite_attributes(suite: Suite) -> dict[str, str]:
 def _add_case(tests: ElementTree.Element, run: Run, *, several: bool) -> None:
     """*several*: whether the suite ran in several dialects, so that a name alone would stand for several cases."""
     target = ".".join(part for part in (run.target, run.dialect if several else "", run.mutant) if part)
-    attributes = {"classname": _legal(target), "name": _legal(run.plan.name), "time": f"{run.took_s:.3f}"}
+    attributes = {"classname": legal(target), "name": legal(run.plan.name), "time": f"{run.took_s:.3f}"}
     case = ElementTree.SubElement(tests, "testcase", attributes)
     if run.status is Status.BROKEN:
         broken = ", ".join(sorted(run.broken))
@@ -73,14 +73,14 @@ def _unknown(run: Run) -> Iterator[str]:
 
 
 def _add(case: ElementTree.Element, tag: str, kind: str, message: str, text: str) -> None:
-    element = ElementTree.SubElement(case, tag, {"type": kind, "message": _legal(message)})
-    element.text = _legal(text)
+    element = ElementTree.SubElement(case, tag, {"type": kind, "message": legal(message)})
+    element.text = legal(text)
 
 
-def _legal(text: str) -> str:
+def legal(text: str) -> str:
     """Without the characters that XML 1.0 cannot hold in any spelling."""
-    return "".join(letter for letter in text if _is_legal(ord(letter)))
+    return "".join(letter for letter in text if _islegal(ord(letter)))
 
 
-def _is_legal(code: int) -> bool:
+def _islegal(code: int) -> bool:
     return code in (0x9, 0xA, 0xD) or 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or 0x10000 <= code <= 0x10FFFF

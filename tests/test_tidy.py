@@ -27,7 +27,7 @@ PACKAGES = ("harness", "scenarios", "fake_provider", "reference_impl", "reports"
 
 # From the ground up: a module imports from its own floor or from below.
 FLOORS = (
-    ("harness.registry", "harness.history", "harness.verdict"),
+    ("harness.registry", "harness.history", "harness.verdict", "harness.finding"),
     (
         "harness.plan",
         "harness.shorter",
@@ -47,7 +47,7 @@ FLOORS = (
     ("harness.audit", "harness.deeds", "harness.faults", "harness.stacks", "harness.locust", "harness.weather"),
     ("harness.runner",),
     ("harness.engines", "reports"),
-    ("harness.doctor", "harness.cli"),
+    ("harness.doctor", "harness.fuzzing", "harness.cli"),
 )
 
 load(harness.faults)

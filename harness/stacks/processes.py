@@ -185,6 +185,16 @@ class Processes:
         return f"http://{LOOPBACK}:{self._ports['provider']}"
 
     @property
+    def service_url(self) -> str:
+        """Where the service listens, past every link."""
+        return f"http://{LOOPBACK}:{self._ports['service']}"
+
+    @property
+    def callback_path(self) -> str:
+        callbacks = self.target.callbacks
+        return str(fill(callbacks.path, {"dialect": callbacks.dialect}))
+
+    @property
     def versions(self) -> dict[str, str]:
         return {"postgres": self._postgres.version, "proxies": self.proxies}
 
@@ -270,8 +280,7 @@ class Processes:
         self.links[name] = Link(name, tap, proxy)
 
     def _callback_url(self) -> str:
-        callbacks = self.target.callbacks
-        return f"http://{self.links['hook'].url}{fill(callbacks.path, {'dialect': callbacks.dialect})}"
+        return f"http://{self.links['hook'].url}{self.callback_path}"
 
     def _values(self, database: str) -> dict[str, Any]:
         """What fills the placeholders of `[start]`."""

@@ -1,0 +1,92 @@
+"""From what was typed to an examination: against a URL, or against a service that is started for it."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+from fake_provider.clock import real_time
+from fake_provider.pen import Pen, pen
+from harness.engines.fuzz.door import Door, Place
+from harness.engines.fuzz.engine import Examiner, Wanted
+from harness.engines.fuzz.world import Standing, Stranger, Whole, World, in_a_thread, made_up
+from harness.finding import Examination
+from harness.stacks.processes import processes
+from harness.target import TargetError, read
+
+ENDS_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """Who is examined: somebody at a *place*, or the service of *target*, as *mutant* where one is named.
+
+    Of somebody who is up, *target* says how balances are read where it is `watched`.
+    """
+
+    place: Place | None
+    dialect: str | None
+    key: str | None = None
+    claims: Mapping[str, str]
+    target: Path
+    mutant: str | None = None
+    watched: bool = False
+
+
+async def examine(receiver: Receiver, wanted: Wanted, logs: Path, tell: Callable[[str], None]) -> Examination:
+    """Everything that was wanted. When it is cancelled, what was done so far is what comes back."""
+    if receiver.place is not None:
+        return await _examine_what_is_up(receiver, receiver.place, wanted, tell)
+    rng = Random(wanted.seed)
+    started = processes(
+        receiver.target, logs, Random(wanted.seed), mutant=receiver.mutant, named=False, dialect=receiver.dialect
+    )
+    async with started as stack:
+        place = Place.of(stack.service_url + stack.callback_path)
+        dialect = stack.target.callbacks.dialect
+        key, retired = stack.secrets["callback secret"], stack.secrets["retired callback secret"].split()
+        world = Whole(stack, asyncio.get_running_loop(), rng)
+        try:
+            where = replace(wanted, where=f"{wanted.where} ({dialect})")
+            return await _carry_out(_pen(dialect, key, place, rng, retired), Door(place), world, where, tell)
+        finally:
+            await world.close()
+
+
+async def _examine_what_is_up(
+    receiver: Receiver, place: Place, wanted: Wanted, tell: Callable[[str], None]
+) -> Examination:
+    assert receiver.dialect is not None, "the command asks for it"
+    rng = Random(wanted.seed)
+    writing, door, claims = _pen(receiver.dialect, receiver.key, place, rng), Door(place), made_up(rng, receiver.claims)
+    if receiver.watched:
+        watched = Standing(read(receiver.target), door, writing, claims, asyncio.get_running_loop(), rng)
+        try:
+            return await _carry_out(writing, door, watched, wanted, tell)
+        finally:
+            await watched.close()
+    found = await _carry_out(writing, door, Stranger(claims, receiver.key), wanted, tell)
+    if receiver.key is None and found.unknown:
+        hint = "without --secret-env nothing that is sent is genuine, so a refusal shows nothing"
+        return replace(found, unknown=[*found.unknown, hint])
+    return found
+
+
+def _pen(dialect: str, key: str | None, place: Place, rng: Random, retired: Sequence[str] = ()) -> Pen:
+    url = f"{place.scheme}://{place.authority}{place.target}"
+    try:
+        return pen(dialect, key=key, retired=retired, url=url, now=real_time, rng=rng)
+    except ValueError as wrong:
+        raise TargetError(f"--secret-env: {wrong}") from None
+
+
+async def _carry_out(pen: Pen, door: Door, world: World, wanted: Wanted, tell: Callable[[str], None]) -> Examination:
+    examiner = Examiner(pen=pen, door=door, world=world, wanted=wanted, tell=tell)
+    work = in_a_thread(examiner.examine)
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        examiner.stop.set()  # the thread sends one shot to its end, and no other
+        async with asyncio.timeout(ENDS_WITHIN_S):
+            return await work

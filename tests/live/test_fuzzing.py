@@ -1,0 +1,100 @@
+"""Hostile callbacks against the reference service and its security mutants, on a stack of the test's own."""
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from harness.cli import REFERENCE
+from harness.engines.fuzz.command import Receiver, examine
+from harness.engines.fuzz.door import Place
+from harness.engines.fuzz.engine import Wanted
+from harness.finding import Examination
+from harness.stacks.processes import processes
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+
+def examined(
+    folder: Path, *only: str, dialect: str = "standard-webhooks", mutant: str | None = None, generated: int = 0
+) -> Examination:
+    receiver = Receiver(place=None, dialect=dialect, claims={}, target=REFERENCE, mutant=mutant)
+    wanted = Wanted(where="reference", seed=1, again="topup-chaos fuzz", generated=generated, only=only)
+    return asyncio.run(examine(receiver, wanted, folder, lambda _: None))
+
+
+def of(examination: Examination) -> set[tuple[str, str, int]]:
+    """Where, how, and the nearest weakness."""
+    return {(each.rule.id, each.kind, each.cwe[0]) for each in examination.findings}
+
+
+@pytest.mark.parametrize("dialect", ["standard-webhooks", "stripe", "alipay"])
+def test_the_reference_stands_all_of_the_catalogue(dialect: str, tmp_path: Path) -> None:
+    """No balance moved, no server error, nothing genuine refused afterwards."""
+    examination = examined(tmp_path, dialect=dialect, generated=80)
+
+    assert examination.findings == []
+    assert examination.word == "holds"
+    assert examination.counts["calm"] > 2 and examination.counts["generated/structure-forged"] > 10
+
+
+@pytest.mark.parametrize(("mutant", "expected"), [(None, "holds"), ("trusts-unsigned-callbacks", "broken")])
+def test_a_service_that_is_up_is_watched_by_its_own_account_of_itself(
+    mutant: str | None, expected: str, tmp_path: Path
+) -> None:
+    """Its URL, its key, and a target.toml: balances are read, and the provider is not asked for anything."""
+
+    async def both() -> Examination:
+        async with processes(REFERENCE, tmp_path, Random(1), mutant=mutant, named=False) as stack:
+            receiver = Receiver(
+                place=Place.of(stack.service_url + stack.callback_path),
+                dialect="standard-webhooks",
+                key=stack.secrets["callback secret"],
+                claims={},
+                target=REFERENCE,
+                watched=True,
+            )
+            wanted = Wanted(where="up", seed=1, again="topup-chaos fuzz", generated=0, only=("forged", "news", "money"))
+            return await examine(receiver, wanted, tmp_path, lambda _: None)
+
+    examination = asyncio.run(both())
+
+    assert (examination.word, examination.unknown) == (expected, [])
+    if mutant:
+        assert of(examination) == {("forged/unsigned", "credited", 345)}
+
+
+FOUND = {
+    "accepts-any-signature": ("forged/wrong-key", "credited", 347),
+    "trusts-unsigned-callbacks": ("forged/unsigned", "credited", 345),
+}
+SLOWLY_FOUND = {
+    "accepts-the-empty-key": ("forged/empty-key", "credited", 1188),
+    "accepts-old-timestamps": ("forged/stale-timestamp", "credited", 294),
+    "accepts-future-timestamps": ("forged/future-timestamp", "credited", 294),
+    "crashes-on-crafted-signatures": ("forged/malformed-signature", "crashed", 755),
+    "recognises-before-verifying": ("forged/tampered-body", "acknowledged", 345),
+    "ignores-the-currency": ("money/other-currency", "credited", 345),
+    "credits-authorisations": ("news/authorised", "credited", 841),
+    "logs-what-it-refuses": ("logs", "logged", 532),
+    "credits-every-delivery": ("calm", "credited-again", 837),
+    "dedupes-by-delivery": ("calm", "credited-again", 837),
+    "errs-on-duplicates": ("calm", "refused", 394),
+}
+
+
+@pytest.mark.parametrize("mutant", FOUND)
+def test_a_planted_weakness_is_found_by_its_name(mutant: str, tmp_path: Path) -> None:
+    """With the weakness that it has, in a balance and not only in a status."""
+    assert FOUND[mutant] in of(examined(tmp_path, "forged", mutant=mutant))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", SLOWLY_FOUND)
+def test_every_planted_weakness_is_found_within_half_a_minute(mutant: str, tmp_path: Path) -> None:
+    """The same for the others."""
+    examination = examined(tmp_path, mutant=mutant, generated=40)
+
+    assert SLOWLY_FOUND[mutant] in of(examination)
+    assert examination.took_s < 30
