@@ -154,6 +154,7 @@ class TopUpMachine(RuleBasedStateMachine):
         self._turn()
         account = self.tale.account()
         self.tale.paid(account=account)
+        self.unpaid = self.tale.top_up(self.tale.account(), method="redirect")
         return account
 
     def teardown(self) -> None:
@@ -290,10 +291,17 @@ class TopUpMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._may("forgeries"))
     @rule(top_up=payments)
     def forge(self, top_up: str) -> None:
-        """Somebody who is not the provider reports a payment: one that may be made, or one that never will be."""
-        forgeries = self.rng.sample(FORGERIES, 3)
-        if self.rng.random() < 0.5:
-            top_up = self.tale.top_up(self.tale.account(), method="redirect")
+        """Somebody who is not the provider reports a payment that the customer may make yet."""
+        self._forge(top_up)
+
+    @precondition(lambda self: self._may("forgeries"))
+    @rule()
+    def forge_what_is_never_paid(self) -> None:
+        """A credit for it is a phantom, whatever else the story has in it."""
+        self._forge(self.unpaid)
+
+    def _forge(self, top_up: str) -> None:
+        forgeries = self.rng.sample(FORGERIES, 4)
         self._turn()
         for forgery in forgeries:
             self.tale.forge(forgery, top_up)
