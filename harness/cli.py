@@ -21,6 +21,9 @@ import harness.invariants
 import scenarios
 import scenarios.flows
 import scenarios.meetings
+from harness.engines.explore import Explore, Told, as_scenario, as_test, only_the_plan_is_to_blame
+from harness.engines.explore import explore as explore_plans
+from harness.engines.explore import status_of as explored_status
 from harness.engines.fuzz.guard import Forbidden
 from harness.engines.interleave import Interleave
 from harness.engines.load import load_plan
@@ -298,6 +301,93 @@ def interleave(
         console.print(text(asked, suite), soft_wrap=True)
 
     raise typer.Exit(_conclude(whole, interrupted, progress, console, show, but=asked.retold()))
+
+
+@app.command(epilog="Examples: topup-chaos explore --time 600 · topup-chaos explore --examples 50 --seed 7")
+def explore(
+    time: Annotated[float | None, typer.Option(min=1, help="Begin no further story after so many seconds.")] = None,
+    examples: Annotated[int | None, typer.Option(min=1, help="Tell so many stories at most.")] = None,
+    seed: Seed = None,
+    target: Target = REFERENCE,
+    mutant: Mutant = None,
+    out: Out = RUNS,
+    shorten: Annotated[float, typer.Option(min=0, help="Shorten what was found for so many seconds.")] = 120.0,
+    scenario_file: Annotated[
+        Path | None, typer.Option("--as-scenario", help="Write the shortest plan as a file for scenarios/.")
+    ] = None,
+    test_file: Annotated[
+        Path | None, typer.Option("--as-test", help="Write the shortest plan as a pytest test.")
+    ] = None,
+) -> None:
+    """Stories that nobody wrote, drawn by Hypothesis until one is broken or the budget is spent; 60 s when none is given."""
+    from reports.terminal import Live
+
+    for path in filter(None, (scenario_file, test_file)):
+        if path.suffix != ".py" or not path.stem.isidentifier():
+            raise UsageError(f"{path} is to be a Python file, named like a function: a_story.py")
+    if time is None and examples is None:
+        time = 60.0
+    seed, chosen = _seed(seed), _mutant(mutant, target)
+    read_target(target)  # before anything is made
+    budget = "".join(f" --{name} {at_most:g}" for name, at_most in (("time", time), ("examples", examples)) if at_most)
+    again = f"{program()} explore{budget}{_options(seed=seed, target=target, mutant=mutant)}"
+    order = Order(name="explore", jobs=[], target=target, seed=seed, again=again, out=out)
+    progress, console = begin(order), Console()
+    say(console, f"seed {seed} · until a story is broken{budget.replace(' --', ', at most ')}")
+    with Live("explore", total=examples, console=console, terse=True) as live:
+        asked = Explore(
+            order=replace(order, again=f"{program()} replay {shlex.quote(os.path.relpath(progress.folder))}"),
+            mutant=chosen,
+            examples=examples,
+            time_s=time,
+            found=lambda: _write_reports(progress.suite(replace(order, jobs=[Job(r.plan, "") for r in progress.runs]))),
+        )
+        interrupted = asyncio.run(_until_interrupted(lambda: explore_plans(asked, progress, live)))
+    told, status = Told.of(progress.runs), explored_status(progress.runs)
+    done = replace(order, jobs=[Job(run.plan, "") for run in progress.runs])
+    idle = [run.plan.name for run in progress.runs if only_the_plan_is_to_blame(run)]
+    code = _conclude(done, interrupted, progress, console, lambda _: None, but=idle)
+    for line in told.lines():
+        say(console, line)
+    if code == INTERRUPTED:
+        raise typer.Exit(INTERRUPTED)
+    if status is Status.BROKEN and not (shorten or scenario_file or test_file):
+        raise typer.Exit(BROKEN)
+    if status is Status.BROKEN:
+        found, by = choose(recorded(progress.folder), None, None)
+        plan, stopped = _shortest(found, by, target, chosen, out, shorten, console)
+        for file in filter(None, (scenario_file, test_file)):
+            story = replace(plan, story=f"Told by Hypothesis, and made as short as it gets: {by} was broken.")
+            made = as_scenario(story, file.stem) if file == scenario_file else as_test(story, target, chosen, file.stem)
+            file.write_text(made, encoding="utf-8")
+            say(console, f"written: {file}")
+        raise typer.Exit(INTERRUPTED if stopped else BROKEN)
+    if status is Status.UNKNOWN:
+        say(console, "unknown as a whole: no fault bit, no story held, or one could not be judged")
+    else:
+        say(console, "holds as a whole: no story was broken")
+    raise typer.Exit(EXIT[status])
+
+
+def _shortest(
+    found: Recorded, by: str, target: Path, mutant: str | None, out: Path, budget_s: float, console: Console
+) -> tuple[Any, bool]:
+    """Replay what was found, and make it shorter; the shortest plan, and whether somebody interrupted."""
+    order = Order(
+        name="shrink", jobs=[Job(found.plan, "", mutant)], target=target, seed=found.plan.seed, again="", out=out
+    )
+    progress, shrunk = begin(order), Shrunk(found.plan)
+    again = f"{program()} replay {shlex.quote(os.path.relpath(progress.folder))} --times 10{_options(target=target)}"
+    wanted = Shrink(plan=found.plan, promise=by, target=target, mutant=mutant, again=again, time_budget_s=budget_s)
+
+    def tell(so_far: Shrunk) -> None:
+        if so_far.plan.steps == found.plan.steps:
+            broken, of = so_far.times
+            say(console, f"seen in {broken} of {of} replays; what was seen once happened")
+
+    interrupted = asyncio.run(_until_interrupted(lambda: shrink_plan(wanted, progress, shrunk, tell)))
+    _shortened(console, replace(order, again=again), progress, shrunk, interrupted)
+    return shrunk.plan, interrupted
 
 
 @app.command(epilog="Example: topup-chaos replay reports/runs/latest --times 10")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -181,6 +181,15 @@ class Draft:
     def join(self, id: str) -> None:
         self._add(Join(id))
 
+    def amount(self, account: str) -> int:
+        """The next amount that names itself in this account's balance."""
+        return self._amounts[account].next()
+
+    def retell(self, plan: Plan) -> None:
+        """All steps of another plan, its handles and keys renamed so that they are not those of this one."""
+        for step in plan.steps:
+            self._add(_renamed(step, "e"))
+
     def steps(self) -> tuple[Step, ...]:
         return tuple(self._blocks[0])
 
@@ -199,6 +208,27 @@ class Draft:
     def _next(self, letter: str) -> str:
         self._count += 1
         return f"{letter}{self._count}"
+
+
+def _renamed(step: Step, prefix: str) -> Step:
+    """The same step with *prefix* before every handle and key that it has."""
+
+    def name(handle: str) -> str:
+        return handle and prefix + handle
+
+    match step:
+        case Do(operations):
+            return Do(tuple(replace(o, id=name(o.id), about=name(o.about), key=name(o.key)) for o in operations))
+        case Begin(id, fault, args):
+            return Begin(name(id), fault, args)
+        case Meanwhile(id, steps):
+            return Meanwhile(name(id), tuple(_renamed(inner, prefix) for inner in steps))
+        case Wait(until, at_most_s, args):
+            return Wait(until, at_most_s, {k: name(str(v)) if k == "fault" else v for k, v in args.items()})
+        case End(id):
+            return End(name(id))
+        case Join(id):
+            return Join(name(id))
 
 
 _FAKER: Any = Faker()  # it makes its methods as it goes

@@ -983,6 +983,37 @@ def a_forgery_met_with_silence(story: Story) -> None:
     story.callback(forgery="malformed-signature", status=None)
 
 
+@unknown("hostile-input-is-refused", "every hostile callback met a part that the plan had broken")
+def a_forgery_met_with_silence_while_the_service_is_dead(story: Story) -> None:
+    """Nobody was there to refuse it, because the plan says so."""
+    story.event("harness", "fault-began", id="x1", fault="kill", args={"node": "service"})
+    story.callback(forgery="malformed-signature", status=None)
+    story.fault_ended("x1", 1)
+
+
+@broken("hostile-input-is-refused", "was acknowledged with 204", "pay_1")
+def a_forgery_acknowledged_while_something_is_broken(story: Story) -> None:
+    """Trouble excuses silence, and no yes."""
+    story.event("harness", "fault-began", id="x1", fault="latency", args={"link": "db"})
+    story.callback(forgery="unsigned", status=204)
+    story.fault_ended("x1", 1)
+
+
+@broken("hostile-input-is-refused", "got no answer (no answer in time)", "pay_1")
+def a_forgery_met_with_silence_once_all_is_mended(story: Story) -> None:
+    story.event("harness", "fault-began", id="x1", fault="kill", args={"node": "service"})
+    story.fault_ended("x1", 1)
+    story.callback(forgery="malformed-signature", status=None)
+
+
+@broken("hostile-input-is-refused", "got no answer (no answer in time)", "pay_1")
+def a_forgery_met_with_silence_in_a_mood(story: Story) -> None:
+    """A mood is about genuine callbacks: it excuses nothing."""
+    story.event("harness", "fault-began", id="x1", fault="mood", args={"mood": "drop"})
+    story.callback(forgery="malformed-signature", status=None)
+    story.fault_ended("x1", 1)
+
+
 @holds("hostile-input-is-refused")
 @broken("only-real-payments-credit", "pay_1", "pay_1", "phantom")
 def a_forgery_that_moved_money(story: Story) -> None:

@@ -1,0 +1,239 @@
+"""Stories that Hypothesis tells: which plans they are, what an exploration comes to, what is written of a finding."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from harness.cli import load_everything
+from harness.engines.explore import (
+    KINDS,
+    Enough,
+    Told,
+    TopUpMachine,
+    as_scenario,
+    as_test,
+    only_the_plan_is_to_blame,
+    status_of,
+    tell_stories,
+)
+from harness.history import Event, History
+from harness.plan import Begin, Do, End, Operation, Plan, decode, encode
+from harness.registry import Registry
+from harness.run import Run
+from harness.runner import validate
+from harness.scenario import Draft
+from harness.shorter import flaw
+from harness.verdict import Status, Verdict
+
+load_everything()
+EXAMPLES = 50
+
+
+def told(number: int, examples: int = EXAMPLES) -> list[Plan]:
+    """The plans of one exploration, none of them carried out."""
+    plans: list[Plan] = []
+    machine = type("Telling", (TopUpMachine,), {"carry_out": staticmethod(plans.append)})
+    tell_stories(machine, Random(number), examples)
+    return plans
+
+
+@pytest.fixture(scope="module")
+def plans() -> list[Plan]:
+    return told(7)
+
+
+def test_the_same_seed_tells_the_same_stories(plans: list[Plan]) -> None:
+    """To the byte; and another seed tells others."""
+    assert [plan.to_json() for plan in told(7)] == [plan.to_json() for plan in plans]
+    assert [plan.to_json() for plan in told(8, 3)] != [plan.to_json() for plan in plans]
+
+
+def test_every_story_is_a_plan_like_any_other(plans: list[Plan]) -> None:
+    """It can be carried out, written down, read again and made shorter."""
+    assert len(plans) >= EXAMPLES
+    assert len({plan.seed for plan in plans}) > 0.8 * len(plans)
+    for plan in plans:
+        validate(plan)
+        assert not flaw(plan)
+        assert decode(encode(plan)) == plan
+
+
+def test_every_fault_ends_and_no_two_have_a_hand_on_the_same_thing(plans: list[Plan]) -> None:
+    """Else healing one would heal the other, and neither would be what the story says."""
+    for plan in plans:
+        held: dict[str, set[object]] = {}
+        for step in plan.steps:
+            if isinstance(step, Begin):
+                mine = {step.args[name] for name in ("link", "node", "mood") if name in step.args}
+                assert not any(mine & others for others in held.values())
+                held[step.id] = mine
+            elif isinstance(step, End):
+                del held[step.id]
+        assert not held
+
+
+def test_the_rules_reach_every_kind_of_fault_and_volleys(plans: list[Plan]) -> None:
+    """What no story has in it is not explored."""
+    faults = {begin.fault for plan in plans for begin in plan.faults()}
+    nodes = {str(begin.args["node"]) for plan in plans for begin in plan.faults() if begin.fault == "kill"}
+    kinds = {operation.kind for plan in plans for operation in plan.operations()}
+
+    assert {"latency", "cut-at", "kill-at", "kill", "pause", "refuse", "mood"} <= faults
+    assert nodes == {"service", "postgres"}
+    assert {"forge", "advance", "refund", "reconcile", "release", "decline", "status"} <= kinds
+    assert any(len(step.operations) > 1 for plan in plans for step in plan.steps if isinstance(step, Do))
+
+
+def test_the_swarm_switches_whole_kinds_off() -> None:
+    """In every exploration some stories have no mood at all, and others hardly anything else."""
+    weights: list[dict[str, int]] = []
+
+    class Weighed(TopUpMachine):
+        carry_out = staticmethod(lambda plan: None)
+
+        def teardown(self) -> None:
+            weights.append(self.weights)
+
+    tell_stories(Weighed, Random(1), 50)
+
+    for kind in KINDS:
+        assert {0, 10} <= {each[kind] for each in weights}
+
+
+def test_enough_ends_an_exploration_and_is_no_finding() -> None:
+    """Hypothesis takes an `Exception` for one, and would tell the story again."""
+    calls: list[Plan] = []
+
+    def carry_out(plan: Plan) -> None:
+        calls.append(plan)
+        raise Enough
+
+    machine = type("Ending", (TopUpMachine,), {"carry_out": staticmethod(carry_out)})
+    with pytest.raises(Enough):
+        tell_stories(machine, Random(1), 50)
+
+    assert len(calls) == 1
+
+
+PLAN = Plan("explored-1", "A story.", 1, (Begin("x1", "mood", {"mood": "drop"}), End("x1")), ())
+
+
+def a_run(*verdicts: tuple[str, Status], touched: int = 1) -> Run:
+    ended = Event(at=0.0, actor="harness", kind="fault-ended", facts={"id": "x1", "fault": "mood", "touched": touched})
+    return Run(
+        plan=PLAN,
+        target="reference",
+        mutant=None,
+        proxies="",
+        versions={},
+        started=datetime(2026, 1, 1, tzinfo=UTC),
+        took_s=0.0,
+        history=History.merged([ended]),
+        verdicts=tuple(Verdict(name, "", status) for name, status in verdicts),
+        payments=(),
+        again="",
+    )
+
+
+IDLE = a_run(("faults-bite", Status.UNKNOWN), touched=0)
+HELD = a_run(("told-the-truth", Status.HOLDS))
+UNREAD = a_run(("books-are-read", Status.UNKNOWN))
+BROKEN = a_run(("told-the-truth", Status.BROKEN), ("books-are-read", Status.UNKNOWN))
+
+
+@pytest.mark.parametrize(
+    ("runs", "status"),
+    [
+        ([HELD, IDLE], Status.HOLDS),
+        ([IDLE], Status.UNKNOWN),
+        ([], Status.UNKNOWN),
+        ([HELD, UNREAD], Status.UNKNOWN),
+        ([a_run(("told-the-truth", Status.HOLDS), touched=0)], Status.UNKNOWN),
+        ([HELD, UNREAD, BROKEN], Status.BROKEN),
+    ],
+    ids=["an idle fault", "idle faults only", "nothing", "an unread book", "nothing bit", "one broken"],
+)
+def test_what_an_exploration_comes_to(runs: list[Run], status: Status) -> None:
+    """An idle fault alone spoils nothing; an exploration in which nothing bit or nothing was judged is unknown."""
+    assert status_of(runs) is status
+
+
+def test_a_run_that_is_unknown_for_two_reasons_is_not_forgiven() -> None:
+    """Only where the plan alone is to blame."""
+    both = a_run(("faults-bite", Status.UNKNOWN), ("books-are-read", Status.UNKNOWN))
+
+    assert only_the_plan_is_to_blame(IDLE)
+    assert not only_the_plan_is_to_blame(both)
+    assert not only_the_plan_is_to_blame(HELD)
+
+
+def test_the_summary_counts_what_bit_by_kind_and_what_did_not() -> None:
+    lines = Told.of([HELD, HELD, IDLE]).lines()
+
+    assert lines[0] == "3 examples · 6 steps · 2 faults that bit, 1 not"
+    assert lines[1] == "bit: mood drop 2"
+    assert lines[2].startswith("1 example unknown")
+
+
+STORY = Plan(
+    "found",
+    "Found.",
+    3,
+    (
+        Do((Operation(id="a1", kind="open_account", currency="EUR", args={"customer": "someone"}),)),
+        Begin("x2", "mood", {"mood": "duplicate"}),
+        Do((Operation(id="t3", kind="top_up", about="a1", amount_minor=100, currency="EUR", method="card", key="t3"),)),
+        End("x2"),
+    ),
+    ("credited-at-most-once",),
+)
+
+
+@pytest.fixture
+def a_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry[object]]:
+    """Scenarios of this test's own."""
+    registry: Registry[object] = Registry("scenario")
+    monkeypatch.setattr("harness.scenario.SCENARIOS", registry)
+    yield registry
+
+
+def test_a_finding_becomes_a_scenario(a_registry: Registry[object]) -> None:
+    """All its steps stand between the calm beginning and the calm end, and no handle is there twice."""
+    source = as_scenario(STORY, "a_finding")
+    exec(compile(source, "a_finding.py", "exec"), {"__name__": "scenarios.a_finding"})
+    plan: Plan = a_registry["a-finding"].plan(1)  # type: ignore[attr-defined]
+
+    validate(plan)
+    assert not flaw(plan)
+    ids = [operation.id for operation in plan.operations()]
+    assert len(ids) == len(set(ids))
+    assert [begin.args["mood"] for begin in plan.faults()] == ["duplicate"]
+    assert len([each for each in plan.operations() if each.kind == "top_up"]) == 3
+
+
+def test_a_retold_wait_waits_for_the_retold_fault() -> None:
+    """What is renamed in one place is renamed in all."""
+    draft = Draft(Random(1))
+    other = Draft(Random(2))
+    with other.fault("mood", mood="drop") as fault:
+        other.touched(fault)
+    draft.retell(replace(STORY, steps=other.steps()))
+    begin, wait, end = draft.steps()
+
+    assert isinstance(begin, Begin) and isinstance(end, End)
+    assert begin.id == end.id == wait.args["fault"] == "ex1"  # type: ignore[union-attr]
+
+
+def test_a_finding_becomes_a_test() -> None:
+    """The plan in it is the plan."""
+    source = as_test(STORY, Path("target.toml"), "a-mutant", "a_finding")
+    names: dict[str, object] = {"__name__": "test_a_finding"}
+    exec(compile(source, "test_a_finding.py", "exec"), names)
+
+    assert names["PLAN"] == STORY
+    assert names["MUTANT"] == "a-mutant"
+    assert callable(names["test_a_finding"])
