@@ -21,9 +21,8 @@ import harness.invariants
 import scenarios
 import scenarios.flows
 import scenarios.meetings
-from harness.engines.explore import Explore, Told, as_scenario, as_test, only_the_plan_is_to_blame
+from harness.engines.explore import Explore, Told, as_scenario, as_test
 from harness.engines.explore import explore as explore_plans
-from harness.engines.explore import status_of as explored_status
 from harness.engines.fuzz.guard import Forbidden
 from harness.engines.interleave import Interleave
 from harness.engines.load import load_plan
@@ -331,8 +330,9 @@ def explore(
     read_target(target)  # before anything is made
     budget = "".join(f" --{name} {at_most:g}" for name, at_most in (("time", time), ("examples", examples)) if at_most)
     again = f"{program()} explore{budget}{_options(seed=seed, target=target, mutant=mutant)}"
-    order = Order(name="explore", jobs=[], target=target, seed=seed, again=again, out=out)
+    order = Order(name="explore", jobs=[], target=target, seed=seed, again=again, out=out, drawn=True)
     progress, console = begin(order), Console()
+    order = replace(order, searched=lambda: Told.of(progress.runs).lines())
     say(console, f"seed {seed} · until a story is broken{budget.replace(' --', ', at most ')}")
     with Live("explore", total=examples, console=console, terse=True) as live:
         asked = Explore(
@@ -343,17 +343,15 @@ def explore(
             found=lambda: _write_reports(progress.suite(replace(order, jobs=[Job(r.plan, "") for r in progress.runs]))),
         )
         interrupted = asyncio.run(_until_interrupted(lambda: explore_plans(asked, progress, live)))
-    told, status = Told.of(progress.runs), explored_status(progress.runs)
     done = replace(order, jobs=[Job(run.plan, "") for run in progress.runs])
-    idle = [run.plan.name for run in progress.runs if only_the_plan_is_to_blame(run)]
-    code = _conclude(done, interrupted, progress, console, lambda _: None, but=idle)
-    for line in told.lines():
-        say(console, line)
-    if code == INTERRUPTED:
-        raise typer.Exit(INTERRUPTED)
-    if status is Status.BROKEN and not (shorten or scenario_file or test_file):
-        raise typer.Exit(BROKEN)
-    if status is Status.BROKEN:
+
+    def show(suite: Any) -> None:
+        for line in suite.searched:
+            say(console, line)
+
+    idle = [run.plan.name for run in progress.runs if run.unproved]
+    code = _conclude(done, interrupted, progress, console, show, but=idle)
+    if code == BROKEN and (shorten or scenario_file or test_file):
         found, by = choose(recorded(progress.folder), None, None)
         plan, stopped = _shortest(found, by, target, chosen, out, shorten, console)
         for file in filter(None, (scenario_file, test_file)):
@@ -362,11 +360,7 @@ def explore(
             file.write_text(made, encoding="utf-8")
             say(console, f"written: {file}")
         raise typer.Exit(INTERRUPTED if stopped else BROKEN)
-    if status is Status.UNKNOWN:
-        say(console, "unknown as a whole: no fault bit, no story held, or one could not be judged")
-    else:
-        say(console, "holds as a whole: no story was broken")
-    raise typer.Exit(EXIT[status])
+    raise typer.Exit(code)
 
 
 def _shortest(

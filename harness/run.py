@@ -16,6 +16,8 @@ from harness.plan import Plan, PlanError, decode, encode
 from harness.verdict import Status, Verdict
 
 FORMAT = 1
+PLANS_OWN = frozenset({"faults-bite", "operations-are-done"})
+"""Rules of honesty that speak of the plan and not of the service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,12 @@ class Run:
         return [each.invariant for each in weighing] == ["faults-bite"]
 
     @property
+    def unproved(self) -> bool:
+        """Unknown for no other reason than that the plan broke what nothing met, or tried what could not be done."""
+        unknown = {each.invariant for each in self.verdicts if each.weighs and each.status is Status.UNKNOWN}
+        return self.status is Status.UNKNOWN and unknown <= PLANS_OWN
+
+    @property
     def broken(self) -> frozenset[str]:
         return frozenset(verdict.invariant for verdict in self.verdicts if verdict.status is Status.BROKEN)
 
@@ -73,6 +81,8 @@ class Suite:
 
     `left` counts the runs that were asked for and not made: then the whole is unknown at best. `left_out` says which runs
     there cannot be, and why: they do not weigh. `searched` says how far a search went, a line for each thing searched.
+
+    Where plans were `drawn` by chance, those that proved nothing do not weigh, as long as others held and some fault bit.
     """
 
     name: str
@@ -84,10 +94,18 @@ class Suite:
     left: int = 0
     left_out: tuple[str, ...] = ()
     searched: tuple[str, ...] = ()
+    drawn: bool = False
+
+    @property
+    def weighing(self) -> Sequence[Run]:
+        """The runs that say something of the service."""
+        return [run for run in self.runs if not (self.drawn and run.unproved)]
 
     @property
     def status(self) -> Status:
-        made = max((run.status for run in self.runs), default=Status.UNKNOWN)
+        made = max((run.status for run in self.weighing), default=Status.UNKNOWN)
+        if self.drawn and not any(ended["touched"] for run in self.runs for ended in run.history.of("fault-ended")):
+            made = max(made, Status.UNKNOWN)
         return max(made, Status.UNKNOWN) if self.left else made
 
 

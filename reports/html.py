@@ -59,12 +59,14 @@ def explanation(suite: Suite) -> str:
     if suite.status is Status.UNKNOWN:
         if not suite.runs:
             return "Nothing was run, so nothing is shown."
-        unknown = [run for run in suite.runs if run.status is Status.UNKNOWN]
+        unknown = [run for run in suite.weighing if run.status is Status.UNKNOWN]
+        if not unknown and not suite.left:
+            return "Nothing was seen to break, but nothing was proved either: no story held, or no fault bit."
         if not unknown:
             return f"Nothing was seen to break, but {count(suite.left, 'run')} of those asked for were not made."
         return f"Nothing was seen to break, but {_these(unknown, suite)} could not be judged. Unknown is not a pass."
     payments = _by_word(payment for run in suite.runs for payment in run.payments)
-    return f"Every promise that was put to the test held, in {count(len(suite.runs), 'run')}." + (
+    return f"Every promise that was put to the test held, in {count(len(suite.weighing), 'run')}." + (
         f" Payments: {payments}." if payments else ""
     )
 

@@ -18,7 +18,8 @@ def render(suite: Suite) -> str:
     root = ElementTree.Element("testsuites")
     tests = ElementTree.SubElement(root, "testsuite", _suite_attributes(suite))
     for run in suite.runs:
-        _add_case(tests, run, several=len({each.dialect for each in suite.runs}) > 1)
+        weighs = not (suite.drawn and run.unproved)
+        _add_case(tests, run, several=len({each.dialect for each in suite.runs}) > 1, weighs=weighs)
     if _unmade(suite):
         case = ElementTree.SubElement(tests, "testcase", {"classname": "topup-chaos", "name": legal(suite.name)})
         _add(case, "error", "unknown", _unmade(suite), f"again: {suite.again}")
@@ -34,20 +35,23 @@ def _unmade(suite: Suite) -> str:
 
 
 def _suite_attributes(suite: Suite) -> dict[str, str]:
-    statuses = [run.status for run in suite.runs] + [Status.UNKNOWN] * bool(_unmade(suite))
+    statuses = [run.status for run in suite.weighing] + [Status.UNKNOWN] * bool(_unmade(suite))
+    skipped = len(suite.runs) - len(suite.weighing)
     return {
         "name": legal(suite.name),
-        "tests": str(len(statuses)),
+        "tests": str(len(statuses) + skipped),
         "failures": str(statuses.count(Status.BROKEN)),
         "errors": str(statuses.count(Status.UNKNOWN)),
-        "skipped": "0",
+        "skipped": str(skipped),
         "time": f"{suite.took_s:.3f}",
         "timestamp": suite.started.isoformat(timespec="seconds"),
     }
 
 
-def _add_case(tests: ElementTree.Element, run: Run, *, several: bool) -> None:
-    """*several*: whether the suite ran in several dialects, so that a name alone would stand for several cases."""
+def _add_case(tests: ElementTree.Element, run: Run, *, several: bool, weighs: bool) -> None:
+    """*several*: whether the suite ran in several dialects, so that a name alone would stand for several cases. One that does
+    not weigh was drawn by chance and proved nothing: it counts as skipped, which is to say not as passed.
+    """
     target = ".".join(part for part in (run.target, run.dialect if several else "", run.mutant) if part)
     attributes = {"classname": legal(target), "name": legal(run.plan.name), "time": f"{run.took_s:.3f}"}
     case = ElementTree.SubElement(tests, "testcase", attributes)
@@ -56,7 +60,8 @@ def _add_case(tests: ElementTree.Element, run: Run, *, several: bool) -> None:
         _add(case, "failure", "broken", f"broken: {broken}", "\n".join([*_broken(run), f"again: {run.again}"]))
     elif run.status is Status.UNKNOWN:
         reasons = list(_unknown(run)) or ["no verdict weighs"]
-        _add(case, "error", "unknown", reasons[0].splitlines()[0], "\n".join([*reasons, f"again: {run.again}"]))
+        tag, text = "error" if weighs else "skipped", "\n".join([*reasons, f"again: {run.again}"])
+        _add(case, tag, "unknown", reasons[0].splitlines()[0], text)
 
 
 def _broken(run: Run) -> Iterator[str]:

@@ -81,9 +81,6 @@ MOODS: tuple[Mapping[str, Scalar], ...] = (
 FORGERIES = ("unsigned", "wrong-key", "empty-key", "tampered-body", "malformed-signature", "stale-timestamp")
 JUMPS_S = (1.0, 60.0, 3600.0)
 
-HARMLESS = frozenset({"faults-bite", "operations-are-done"})
-"""Rules of honesty that speak of the plan and not of the service: drawn stories often break what nothing meets."""
-
 
 class Enough(BaseException):
     """Ends an exploration from inside an example. No `Exception`, which Hypothesis would take for a finding."""
@@ -391,7 +388,7 @@ class Told:
             steps=sum(len(run.plan.steps) for run in runs),
             bit=+bit,
             missed=missed,
-            unproved=sum(only_the_plan_is_to_blame(run) for run in runs),
+            unproved=sum(run.unproved for run in runs),
         )
 
     def lines(self) -> Sequence[str]:
@@ -404,21 +401,6 @@ class Told:
             examples = "1 example" if self.unproved == 1 else f"{self.unproved} examples"
             lines.append(f"{examples} unknown because a fault touched nothing or some operation was never done")
         return lines
-
-
-def only_the_plan_is_to_blame(run: Run) -> bool:
-    """Unknown for no other reason than that the story broke what nothing met, or tried what could not be done."""
-    unknown = {each.invariant for each in run.verdicts if each.weighs and each.status is Status.UNKNOWN}
-    return run.status is Status.UNKNOWN and unknown <= HARMLESS
-
-
-def status_of(runs: Sequence[Run]) -> Status:
-    """Broken where any is. Holds only when some fault bit, and some example held, and none is unknown by the service's doing."""
-    if any(run.status is Status.BROKEN for run in runs):
-        return Status.BROKEN
-    serious = any(run.status is Status.UNKNOWN and not only_the_plan_is_to_blame(run) for run in runs)
-    judged = any(run.status is Status.HOLDS for run in runs)
-    return Status.HOLDS if judged and not serious and Told.of(runs).bit else Status.UNKNOWN
 
 
 def _kind(begin: Begin) -> str:

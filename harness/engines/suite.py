@@ -59,7 +59,7 @@ class Order:
 
     `then` makes further jobs out of all runs so far, again and again until it makes none; they are carried out on the same
     stacks. `unfinished` counts what was meant to be done and is not even a job yet, `searched` says how far a search went.
-    `workers` says on how many stacks side by side.
+    `workers` says on how many stacks side by side; `drawn`, that the plans are chance's.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Order:
     then: Callable[[Sequence[Run]], Sequence[Job]] | None = None
     unfinished: Callable[[], int] = lambda: 0
     searched: Callable[[], Sequence[str]] = lambda: ()
+    drawn: bool = False
 
 
 class Watcher(Protocol):
@@ -124,6 +125,7 @@ class Progress:
             left=self._asked(order) - len(self.runs) - len(self.left_out),
             left_out=tuple(self.left_out),
             searched=tuple(order.searched()),
+            drawn=order.drawn,
         )
 
     def _asked(self, order: Order) -> int:

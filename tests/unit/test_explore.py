@@ -16,18 +16,18 @@ from harness.engines.explore import (
     TopUpMachine,
     as_scenario,
     as_test,
-    only_the_plan_is_to_blame,
-    status_of,
     tell_stories,
 )
 from harness.history import Event, History
 from harness.plan import Begin, Do, End, Operation, Plan, decode, encode
 from harness.registry import Registry
-from harness.run import Run
+from harness.run import Run, Suite
 from harness.runner import validate
 from harness.scenario import Draft
 from harness.shorter import flaw
 from harness.verdict import Status, Verdict
+from reports import junit
+from reports.html import explanation
 
 load_everything()
 EXAMPLES = 50
@@ -139,6 +139,11 @@ def a_run(*verdicts: tuple[str, Status], touched: int = 1) -> Run:
     )
 
 
+def suite_of(*runs: Run) -> Suite:
+    started = datetime(2026, 1, 1, tzinfo=UTC)
+    return Suite(name="explore", started=started, took_s=1.0, runs=runs, folder=Path(), again="again", drawn=True)
+
+
 IDLE = a_run(("faults-bite", Status.UNKNOWN), touched=0)
 HELD = a_run(("told-the-truth", Status.HOLDS))
 UNREAD = a_run(("books-are-read", Status.UNKNOWN))
@@ -159,16 +164,28 @@ BROKEN = a_run(("told-the-truth", Status.BROKEN), ("books-are-read", Status.UNKN
 )
 def test_what_an_exploration_comes_to(runs: list[Run], status: Status) -> None:
     """An idle fault alone spoils nothing; an exploration in which nothing bit or nothing was judged is unknown."""
-    assert status_of(runs) is status
+    assert suite_of(*runs).status is status
+
+
+def test_what_was_not_drawn_by_chance_is_not_forgiven() -> None:
+    """A plan that somebody wrote and that proved nothing is unknown, and so is its suite."""
+    assert replace(suite_of(HELD, IDLE), drawn=False).status is Status.UNKNOWN
+
+
+def test_a_story_that_proved_nothing_is_skipped_and_not_passed() -> None:
+    """In JUnit; and the page does not count it among what held."""
+    suite = suite_of(HELD, HELD, IDLE)
+
+    assert 'tests="3" failures="0" errors="0" skipped="1"' in junit.render(suite)
+    assert "held, in 2 runs" in explanation(suite)
+    assert "nothing was proved" in explanation(suite_of(IDLE))
 
 
 def test_a_run_that_is_unknown_for_two_reasons_is_not_forgiven() -> None:
     """Only where the plan alone is to blame."""
     both = a_run(("faults-bite", Status.UNKNOWN), ("books-are-read", Status.UNKNOWN))
 
-    assert only_the_plan_is_to_blame(IDLE)
-    assert not only_the_plan_is_to_blame(both)
-    assert not only_the_plan_is_to_blame(HELD)
+    assert (IDLE.unproved, both.unproved, HELD.unproved) == (True, False, False)
 
 
 def test_the_summary_counts_what_bit_by_kind_and_what_did_not() -> None:
