@@ -56,7 +56,10 @@ def main(arguments: list[str]) -> int:
     gateway = AlipayGateway(provider, settings.app_public_key, settings.keys[0]) if settings.app_public_key else None
     app = create_app(provider, key, gate_of(settings), about, settings.memory, gateway)
     Server(
-        uvicorn.Config(app, host=HOST, port=settings.port, access_log=False, log_level="warning"),
+        # Named, because whatever else is installed would be taken instead: with uvloop no callback leaves (`connection.py`).
+        uvicorn.Config(
+            app, host=HOST, port=settings.port, loop="asyncio", http="h11", access_log=False, log_level="warning"
+        ),
         greeting(settings, about),
     ).run()
     return 0

@@ -16,6 +16,8 @@ def serve(parts: Parts | None = None) -> None:
         build(settings, parts),
         host="127.0.0.1",
         port=settings.port,
+        loop="asyncio",
+        http="h11",  # strict about where a request ends, and not whatever else is installed
         log_config=None,
         access_log=False,
         ws="none",
