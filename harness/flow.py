@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from harness.plan import Begin, End, Operation, Plan, Scalar
+from harness.plan import Begin, End, Operation, Plan, Scalar, Wait
 from harness.registry import Registry, name_of
 from harness.scenario import MONEY, Draft
 
 TOLD = ("top_up", "reconcile")
 PATIENCE_S = 1.0
 """How long the client of one of these waits for its answer: hundreds of plans wait for one that does not come."""
+LINGER_S = 1.0
+"""How long the swept part lasts, at most, when all in it was asked and answered: for services that never rest."""
 SWEPT, SECOND = "swept", "second"
 """The ids of the fault of a sweep, in every plan of it, and of the other one where there are two."""
 RETRY_S = 60.0
@@ -53,6 +55,7 @@ class FlowDraft(Draft):
         if self._second is not None:
             self._add(Begin(SECOND, self._second.fault, self._second.args))
         yield
+        self._add(Wait("links-quiet", LINGER_S))  # also what a service does only after it has acknowledged is swept
         self._add(End(SWEPT))
         if self._second is not None:
             self._aftermath()

@@ -90,7 +90,7 @@ class Wait:
         return hash((self.until, self.at_most_s))
 
 
-CONDITIONS = ("callbacks-attempted", "fault-touched", "background-heard", "time-passed")
+CONDITIONS = ("callbacks-attempted", "fault-touched", "background-heard", "links-quiet", "time-passed")
 
 Step: TypeAlias = Do | Begin | End | Meanwhile | Join | Wait
 STEPS: dict[str, type[Step]] = {

@@ -26,6 +26,8 @@ from harness.stack import Node, Stack, StackError
 from harness.verdict import INVARIANTS
 
 POLL_S, POLL_MAX_S = 0.005, 0.1
+QUIET_S = 0.03
+"""So long nothing may cross any link for all to be quiet: ten times what a service takes from one statement to the next."""
 SETTLE_S = 30.0
 DURABLE_S = 0.5
 RECONCILE_CYCLES = 2
@@ -204,6 +206,7 @@ class _Execution:
             "callbacks-attempted": self._callbacks_attempted,
             "fault-touched": lambda: self._fault_touched(str(args["fault"])),
             "background-heard": self._background_heard,
+            "links-quiet": self._links_quiet,
         }
         if until == "time-passed":  # weather lasts as long as the plan says
             await asyncio.sleep(at_most_s)
@@ -240,6 +243,15 @@ class _Execution:
         """True once it is known what the service does in its database by the clock, while nobody asks anything of it."""
         await self._stack.watch()
         return True
+
+    async def _links_quiet(self) -> bool:
+        """True once nothing has crossed any link for a moment: what a service does when it has answered is done, too."""
+        before = self._crossings()
+        await asyncio.sleep(QUIET_S)
+        return self._crossings() == before
+
+    def _crossings(self) -> int:
+        return sum(link.crossings() for link in self._stack.links.values())
 
     async def _fault_touched(self, id: str) -> bool:
         return bool(await self._faults[id][1]())

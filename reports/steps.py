@@ -33,6 +33,8 @@ def _told(steps: Sequence[Step], margin: str) -> Iterator[str]:
                 yield f"{margin}wait until {args.get('fault')} has touched something, at most {at_most_s:g} s"
             case Wait("time-passed", seconds, _):
                 yield f"{margin}wait for {seconds:g} s"
+            case Wait("links-quiet", at_most_s, _):
+                yield f"{margin}wait until nothing crosses any link, at most {at_most_s:g} s"
             case Wait("callbacks-attempted", at_most_s, _):
                 yield f"{margin}wait until every callback that is due was attempted, at most {at_most_s:g} s"
             case Wait(until, at_most_s, _):

@@ -22,7 +22,7 @@ load_everything()
 # The planted bug; the link and the ways to break it that are tried; a message that must be among those that show it.
 # Narrowed only to bound the time: a whole sweep finds the same cells among others.
 FOUND = {
-    "acknowledges-before-commit": ("db", "kill-before", "INSERT claims"),
+    "acknowledges-before-commit": ("db", "kill-before", "COMMIT (claims)"),
     "claims-apart-from-credit": ("db", "kill-after", "COMMIT (claims)"),
     "swallows-database-errors": ("db", "cut-before", "COMMIT (claims)"),
     "new-key-on-every-retry": ("api", "stall-after", "POST /v1/payments"),

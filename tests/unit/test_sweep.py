@@ -34,7 +34,7 @@ from harness.engines.sweep import (
 from harness.engines.sweep_pairs import Pairs, after_the_blow
 from harness.flow import FLOWS, SECOND, SWEPT, Flow, FlowDraft
 from harness.history import History
-from harness.plan import Begin, Plan, decode, encode
+from harness.plan import Begin, End, Plan, Wait, decode, encode
 from harness.run import Run, Suite
 from harness.verdict import Status, Verdict
 from reports import html
@@ -528,6 +528,14 @@ def test_the_exit_code_of_a_sweep(
         cli.main()
 
     assert end.value.code == code
+
+
+def test_the_swept_part_lasts_until_nothing_moves_any_more() -> None:
+    """In every flow, and in recordings as in all that comes of them: some services acknowledge first, and work later."""
+    for flow in FLOWS.values():
+        steps = flow.plan(7).steps
+        last = steps[steps.index(End(SWEPT)) - 1]
+        assert isinstance(last, Wait) and last.until == "links-quiet"
 
 
 def test_a_calm_recording_that_does_not_hold_is_not_forgiven() -> None:
