@@ -17,7 +17,7 @@ def minor_units(written: str, currency: str) -> int:
     """The reverse; raises `ValueError` for what is no amount of that currency, written plainly."""
     digits = EXPONENTS.get(currency, 2)
     whole, _, rest = written.partition(".")
-    if not (written.isascii() and whole.isdigit() and len(whole) <= 12 and len(rest) <= digits):
+    if not (written.isascii() and whole.isdigit() and len(whole) <= 13 and len(rest) <= digits):
         raise ValueError(f"{written!r} is no amount in {currency}: write {decimal(1234, currency)}")
     if "." in written and not rest.isdigit():
         raise ValueError(f"{written!r} ends in a point: write {decimal(1234, currency)}")
