@@ -85,6 +85,10 @@ class Adyen(SharedKey):
         }
         return _batch([item], "true" if notice.environment == "live" else "false")
 
+    def batch(self, wires: Sequence[Wire]) -> Wire:
+        items = [item for wire in wires for item in items_of(wire)]
+        return _batch(items, json.loads(wires[0].body)["live"], wires[0].url)
+
     def seal(self, wire: Wire, keys: Sequence[bytes], at: datetime) -> Wire:
         return _each(wire, lambda item: _with(item, _signature(item, keys[0])))
 

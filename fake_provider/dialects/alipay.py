@@ -6,9 +6,10 @@ Beijing, without a zone. Amounts are decimals. `refund_fee` is the sum of all re
 `send_back_fee` is what it gave back.
 
 Known quirks: nothing in the signed text is escaped, so a merchant's own text with `&` and `=` in it can be split into
-other fields under the same signature; the official Node package takes the algorithm from the message; packages differ in
-whether `sign_type` is signed (here it is not) and in what they do with empty fields (here there are none). There are no
-disputes among these notices, and no mode: sandbox and live have gateways of their own.
+other fields under the same signature; `TRADE_FINISHED` comes after `TRADE_SUCCESS`, and is about the same money; the official
+Node package takes the algorithm from the message; packages differ in whether `sign_type` is signed (here it is not) and in
+what they do with empty fields (here there are none). There are no disputes among these notices, and no mode: sandbox and
+live have gateways of their own.
 
 The schedule is the documented one: eight deliveries within twenty-five hours.
 """
@@ -51,6 +52,7 @@ STALE = timedelta(days=2)
 EVENTS = {
     News.PENDING: "WAIT_BUYER_PAY",
     News.CAPTURED: "TRADE_SUCCESS",
+    News.SETTLED: "TRADE_FINISHED",
     News.FAILED: "TRADE_CLOSED",
     News.CANCELLED: "TRADE_CLOSED",
     News.REFUNDED: "TRADE_SUCCESS",  # TRADE_CLOSED once nothing is left
@@ -99,7 +101,7 @@ class Alipay:
             "trans_currency": notice.currency,
             "version": "1.0",
         }
-        if notice.type is News.CAPTURED:
+        if notice.type in (News.CAPTURED, News.SETTLED):
             fields |= {"gmt_payment": at, "receipt_amount": amount}
         if notice.refund is not None:
             fields |= _refund(notice, at)
