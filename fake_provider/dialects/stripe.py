@@ -19,6 +19,7 @@ from typing import Any
 from fake_provider.dialects import DIALECTS, Forgery, Forging, Notice, Wire
 from fake_provider.dialects._forging import cross_account, dated, keyed, other_mode, rightly, shared
 from fake_provider.dialects._shared_key import Dated, all_of, compact, misdated, seconds, told
+from fake_provider.dialects._spelling import misspelt_raw
 from fake_provider.dialects.standard_webhooks import STANDARD_WEBHOOKS
 from fake_provider.news import News
 
@@ -242,6 +243,7 @@ def _decoded(key: str) -> bytes:
 FORGERIES = all_of(
     keyed(STRIPE),
     shared(STRIPE),
+    misspelt_raw(STRIPE),
     dated(STRIPE),
     misdated(STRIPE),
     {

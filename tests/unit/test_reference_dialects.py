@@ -178,14 +178,23 @@ FORGED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "forgery"), [(name, forgery) for name, forgery, ignorable in FORGED if not ignorable])
+UNREADABLE = ("repeated-key", "not-utf-8", "deeply-nested")  # which may be passed over, and is refused here
+
+
+@pytest.mark.parametrize(
+    ("name", "forgery"),
+    [(name, forgery) for name, forgery, ignorable in FORGED if not ignorable or forgery in UNREADABLE],
+)
 def test_every_forgery_is_refused_and_nothing_else_is_raised(name, forgery):
     with pytest.raises(Refused) as refusal:
         understood(name, forged(name, forgery))
     assert refusal.value.status in (400, 401)
 
 
-@pytest.mark.parametrize(("name", "forgery"), [(name, forgery) for name, forgery, ignorable in FORGED if ignorable])
+@pytest.mark.parametrize(
+    ("name", "forgery"),
+    [(name, forgery) for name, forgery, ignorable in FORGED if ignorable and forgery not in UNREADABLE],
+)
 def test_what_is_authentic_and_not_ours_does_not_fit_what_was_stored(name, forgery):
     event = understood(name, forged(name, forgery))
     assert (event.merchant, event.environment) != ("m", "chaos")
