@@ -12,9 +12,9 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from rich.console import Console
 
 from harness.cache import cache_dir
+from harness.engines.fuzz.bench import Wanted
 from harness.engines.fuzz.catalogue import catalogue_names
 from harness.engines.fuzz.command import Receiver, examine
-from harness.engines.fuzz.engine import Wanted
 from harness.engines.fuzz.generated import GENERATED
 from harness.engines.fuzz.guard import allowed
 from harness.engines.suite import Order, begin, program

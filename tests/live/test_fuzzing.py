@@ -7,9 +7,9 @@ from random import Random
 import pytest
 
 from harness.cli import REFERENCE
+from harness.engines.fuzz.bench import Wanted
 from harness.engines.fuzz.command import Receiver, examine
 from harness.engines.fuzz.door import Place
-from harness.engines.fuzz.engine import Wanted
 from harness.finding import Examination
 from harness.stacks.processes import processes
 

@@ -8,8 +8,9 @@ from random import Random
 
 from fake_provider.clock import real_time
 from fake_provider.pen import Pen, pen
+from harness.engines.fuzz.bench import Wanted
 from harness.engines.fuzz.door import Door, Place
-from harness.engines.fuzz.engine import Examiner, Wanted
+from harness.engines.fuzz.engine import Examiner
 from harness.engines.fuzz.world import Standing, Stranger, Whole, World, in_a_thread, made_up
 from harness.finding import Examination
 from harness.stacks.processes import processes
