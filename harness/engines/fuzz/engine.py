@@ -6,7 +6,7 @@ come between: without them nothing was shown, and the word is *unknown*.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.engines.fuzz.attack import Attack, DoesNotFit
 from harness.engines.fuzz.bench import BELIEVED, CALM, LOGS, Bench, Stopped
@@ -93,7 +93,7 @@ class Examiner(Bench):
                 f"{attack.name}: it was let in, and so is whoever has any key at all, so it shows nothing more"
             )
         elif wrong is not None:
-            self.note(attack.rule, wrong, shot)
+            self.note(attack.rule, replace(wrong, cwe=attack.refused) if wrong.kind == "refused" else wrong, shot)
 
     def _examination(self, attacks: Sequence[Attack], families: Sequence[Generated]) -> Examination:
         whole = not self.wanted.only
