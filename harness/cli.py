@@ -21,8 +21,11 @@ import harness.invariants
 import scenarios
 import scenarios.flows
 import scenarios.meetings
-from harness.engines.explore import Explore, Told, as_scenario, as_test
-from harness.engines.explore import explore as explore_plans
+from harness.engines.explore.engine import Explore
+from harness.engines.explore.engine import explore as explore_plans
+from harness.engines.explore.kept import Kept
+from harness.engines.explore.told import Told
+from harness.engines.explore.writing import as_scenario, as_test
 from harness.engines.fuzz.guard import Forbidden
 from harness.engines.interleave import Interleave
 from harness.engines.load import load_plan
@@ -308,8 +311,18 @@ def explore(
     examples: Annotated[int | None, typer.Option(min=1, help="Tell so many stories at most.")] = None,
     seed: Seed = None,
     target: Target = REFERENCE,
+    dialect: Annotated[
+        str | None, typer.Option(help="Callbacks in this dialect, in the place of the target's.")
+    ] = None,
     mutant: Mutant = None,
     out: Out = RUNS,
+    kept: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help="What was found and kept in this folder is told first. The cache's, where neither this nor --seed is given.",
+        ),
+    ] = None,
     shorten: Annotated[float, typer.Option(min=0, help="Shorten what was found for so many seconds.")] = 120.0,
     scenario_file: Annotated[
         Path | None, typer.Option("--as-scenario", help="Write the shortest plan as a file for scenarios/.")
@@ -326,18 +339,26 @@ def explore(
             raise UsageError(f"{path} is to be a Python file, named like a function: a_story.py")
     if time is None and examples is None:
         time = 60.0
+    reuse = kept is not None or seed is None  # a seed tells the same stories each time
     seed, chosen = _seed(seed), _mutant(mutant, target)
-    read_target(target)  # before anything is made
+    [speaks] = _dialects([dialect] if dialect else None)
+    name = read_target(target).speaking(speaks).name  # before anything is made
     budget = "".join(f" --{name} {at_most:g}" for name, at_most in (("time", time), ("examples", examples)) if at_most)
-    again = f"{program()} explore{budget}{_options(seed=seed, target=target, mutant=mutant)}"
+    where = f" --kept {shlex.quote(str(kept))}" if kept else ""
+    again = f"{program()} explore{budget}{_options(seed=seed, target=target, mutant=mutant)}{_speaking(speaks)}{where}"
     order = Order(name="explore", jobs=[], target=target, seed=seed, again=again, out=out, drawn=True)
     progress, console = begin(order), Console()
+    folder = shlex.quote(os.path.relpath(progress.folder))
     order = replace(order, searched=lambda: Told.of(progress.runs).lines())
     say(console, f"seed {seed} · until a story is broken{budget.replace(' --', ', at most ')}")
     with Live("explore", total=examples, console=console, terse=True) as live:
         asked = Explore(
-            order=replace(order, again=f"{program()} replay {shlex.quote(os.path.relpath(progress.folder))}"),
+            order=order,
             mutant=chosen,
+            dialect=speaks,
+            again=lambda plan: f"{program()} replay {folder} {plan.name}{_options(target=target)}",
+            kept=Kept(kept, name, chosen, speaks),
+            reuse=reuse,
             examples=examples,
             time_s=time,
             found=lambda: _write_reports(progress.suite(replace(order, jobs=[Job(r.plan, "") for r in progress.runs]))),
@@ -372,7 +393,15 @@ def _shortest(
     )
     progress, shrunk = begin(order), Shrunk(found.plan)
     again = f"{program()} replay {shlex.quote(os.path.relpath(progress.folder))} --times 10{_options(target=target)}"
-    wanted = Shrink(plan=found.plan, promise=by, target=target, mutant=mutant, again=again, time_budget_s=budget_s)
+    wanted = Shrink(
+        plan=found.plan,
+        promise=by,
+        target=target,
+        mutant=mutant,
+        dialect=found.dialect,
+        again=again,
+        time_budget_s=budget_s,
+    )
 
     def tell(so_far: Shrunk) -> None:
         if so_far.plan.steps == found.plan.steps:
@@ -387,14 +416,15 @@ def _shortest(
 @app.command(epilog="Example: topup-chaos replay reports/runs/latest --times 10")
 def replay(
     recorded_run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under reports/runs, or a run.json.")],
+    name: Annotated[str | None, typer.Argument(metavar="[PLAN]", help="Only this plan of it.")] = None,
     times: Annotated[int, typer.Option(min=1, help="How often.")] = 1,
     target: Target = REFERENCE,
     mutant: Mutant = None,
     out: Out = RUNS,
 ) -> None:
     """The same plans again, on the same service (or on a mutant); says how often the verdict repeats."""
-    earlier = _of_target(target, recorded(recorded_run))
-    options = f" --times {times}" if times > 1 else ""
+    earlier = _of_target(target, _named(recorded(recorded_run), name))
+    options = (f" {shlex.quote(name)}" if name else "") + (f" --times {times}" if times > 1 else "")
     lies = Path(os.path.relpath(recorded_run.resolve()))  # `latest` will soon mean another run
     again = f"{program()} replay {shlex.quote(str(lies))}{options}{_options(target=target, mutant=mutant)}"
     # One stack for each dialect and one service start for each mutant, however the runs were ordered.
@@ -808,6 +838,15 @@ def _of_target(target: Path, earlier: Sequence[Recorded]) -> Sequence[Recorded]:
                 f"{each.plan.name!r} was run on {each.target}, and {target} is {name}: name its own with --target"
             )
     return earlier
+
+
+def _named(earlier: Sequence[Recorded], name: str | None) -> Sequence[Recorded]:
+    """Those of the plan that is named; all where none is."""
+    found = [each for each in earlier if name in (None, each.plan.name)]
+    if not found and earlier:
+        there_are = ", ".join(dict.fromkeys(each.plan.name for each in earlier))
+        raise UsageError(f"no plan of these runs is named {name!r}: there are {there_are}")
+    return found
 
 
 def _dialects(names: Sequence[str] | None) -> Sequence[str | None]:

@@ -99,7 +99,7 @@ def _provider_http(settings: Settings, world: World) -> httpx.AsyncClient:
         base_url=settings.provider_url,
         headers={"Authorization": f"Bearer {settings.provider_api_key.get_secret_value()}"},
         timeout=settings.provider_timeout_s,
-        limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),  # ProviderClient has its bound
         transport=world.transport,
         trust_env=False,
         verify=_certificates(settings.provider_url),
