@@ -590,8 +590,8 @@ def fuzz(
 
 @app.command(name="list")
 def list_() -> None:
-    """What there is: scenarios, flows, faults, invariants, mutants; each with its sentence."""
-    from reference_impl.mutants import catalogue
+    """What there is: scenarios, flows, faults, invariants, mutants by what they do to people; each with its sentence."""
+    from reference_impl.mutants import by_theme
 
     console = Console()
     kinds = {
@@ -600,7 +600,7 @@ def list_() -> None:
         "meetings": {name: each.story for name, each in MEETINGS.items()},
         "faults": {name: each.effect for name, each in FAULTS.items()},
         "invariants": {name: each.promise for name, each in INVARIANTS.items()},
-        "mutants": {name: each.lie for name, each in catalogue().items()},
+        **{f"mutants: {theme}": {each.name: each.lie for each in of} for theme, of in by_theme().items()},
     }
     for kind, sentences in kinds.items():
         console.print(f"[bold]{kind}[/bold]")
