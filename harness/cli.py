@@ -26,10 +26,11 @@ from harness.engines.explore import explore as explore_plans
 from harness.engines.fuzz.guard import Forbidden
 from harness.engines.interleave import Interleave
 from harness.engines.load import load_plan
+from harness.engines.measure import KINDS
 from harness.engines.shrink import TOO_RARE, Shrink, Shrunk, choose
 from harness.engines.shrink import shrink as shrink_plan
 from harness.engines.side_by_side import carry_out_side_by_side
-from harness.engines.suite import NAME, RUNS, Job, Order, Progress, begin, carry_out_all, program
+from harness.engines.suite import NAME, RUNS, Job, Order, Progress, begin, carry_out_all, program, today
 from harness.engines.sweep import FAILURES, LINKS, Hit, Shard, Sweep
 from harness.engines.sweep_pairs import BUDGET, Pairs
 from harness.faults import FAULTS
@@ -492,20 +493,33 @@ def judge(history: Annotated[Path, typer.Argument(help="A history.jsonl, or the 
     raise typer.Exit(EXIT[worst])
 
 
-@app.command(epilog="Example: topup-chaos mutants --seed 1")
+@app.command(
+    epilog="Examples: topup-chaos mutants --seed 1 · topup-chaos mutants --engine suite --engine explore --budget 30"
+)
 def mutants(
     names: Annotated[list[str] | None, typer.Argument(metavar="[MUTANT]...", help="All of them when left out.")] = None,
     seed: Seed = None,
     out: Out = RUNS,
     write: Annotated[bool, typer.Option(help="Write reports/track_record.md when all were run.")] = True,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Measure how fast this one catches them, and keep that: {', '.join(KINDS)}."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="With --engine: so many trials of each, by seeds in a row.")] = 1,
+    budget: Annotated[float, typer.Option(min=1, help="With --engine: the seconds of one trial.")] = 30.0,
+    workers: Annotated[int, typer.Option(min=1, help="With --engine: how many trials at once.")] = 1,
 ) -> None:
-    """The track record: which planted bug is caught where, by what, in how long. Exits 0 only when all are, as claimed."""
+    """The track record: which planted bug is caught where, by what. Exits 0 only when all are, as claimed."""
     from harness.engines.track_record import TrackRecord, track_record_plans
+    from harness.measuring import PAGE, section_of, with_section
     from reference_impl.mutants import catalogue
 
     seed = _seed(seed)
     known = catalogue()
     chosen = [known[name] for name in (names or known)]
+    folder = REFERENCE.parent.parent / "reports"
+    if engine:
+        raise typer.Exit(_measure(chosen, engine, range(seed, seed + seeds), budget, workers, folder))
     jobs = track_record_plans(chosen, seed)
     again = " ".join([program(), "mutants", *(names or [])]) + _options(seed=seed)
     order = Order(name="mutants", jobs=jobs, target=REFERENCE, seed=seed, again=again, out=out)
@@ -514,11 +528,39 @@ def mutants(
     interrupted, progress = work(order, result.watch(console))
     result.print(console)
     if write and not names and not interrupted:
-        page = REFERENCE.parent.parent / "reports" / "track_record.md"
-        page.write_text(result.markdown(), encoding="utf-8")
+        page = folder / PAGE
+        page.write_text(with_section(result.markdown(), section_of(page)), encoding="utf-8")
         say(console, f"written: {page}")
     _write_reports(progress.suite(order))
     raise typer.Exit(INTERRUPTED if interrupted else HOLDS if result.as_claimed else BROKEN)
+
+
+def _measure(
+    chosen: Sequence[Any], engine: Sequence[str], seeds: range, budget: float, workers: int, folder: Path
+) -> int:
+    """Let engines loose on mutants; 0 when every trial came to its end, whatever came of it."""
+    from harness.engines.power import Budget
+    from harness.measuring import measure_power
+    from reference_impl.mutants import by_theme
+
+    for name in engine:
+        if name not in KINDS:
+            raise UsageError(f"there is no engine {name!r}: there are {', '.join(KINDS)}")
+    options = "".join(f" --engine {name}" for name in KINDS)
+    failed = measure_power(
+        chosen,
+        by_theme(),
+        engines=[name for name in KINDS if name in engine],
+        seeds=seeds,
+        budget=Budget(target=REFERENCE, seconds=budget),
+        workers=workers,
+        folder=folder,
+        today=today(),
+        again=f"{NAME} mutants{options} --budget {budget:g} --seeds {len(seeds)} --workers {workers}",
+        ready=load_everything,
+        console=Console(),
+    )
+    return UNKNOWN if failed else HOLDS
 
 
 @app.command(epilog="Example: topup-chaos load --users 50 --time 60")
