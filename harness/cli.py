@@ -511,8 +511,8 @@ def mutants(
 ) -> None:
     """The track record: which planted bug is caught where, by what. Exits 0 only when all are, as claimed."""
     from harness.engines.track_record import TrackRecord, track_record_plans
-    from harness.measuring import PAGE, section_of, with_section
-    from reference_impl.mutants import catalogue
+    from harness.measuring import PAGE, keep_claims
+    from reference_impl.mutants import by_theme, catalogue
 
     seed = _seed(seed)
     known = catalogue()
@@ -528,9 +528,9 @@ def mutants(
     interrupted, progress = work(order, result.watch(console))
     result.print(console)
     if write and not names and not interrupted:
-        page = folder / PAGE
-        page.write_text(with_section(result.markdown(), section_of(page)), encoding="utf-8")
-        say(console, f"written: {page}")
+        (folder / PAGE).write_text(result.markdown(), encoding="utf-8")
+        keep_claims(chosen, result.runs, by_theme(), folder, today())
+        say(console, f"written: {folder / PAGE}")
     _write_reports(progress.suite(order))
     raise typer.Exit(INTERRUPTED if interrupted else HOLDS if result.as_claimed else BROKEN)
 
@@ -546,7 +546,6 @@ def _measure(
     for name in engine:
         if name not in KINDS:
             raise UsageError(f"there is no engine {name!r}: there are {', '.join(KINDS)}")
-    options = "".join(f" --engine {name}" for name in KINDS)
     failed = measure_power(
         chosen,
         by_theme(),
@@ -556,7 +555,6 @@ def _measure(
         workers=workers,
         folder=folder,
         today=today(),
-        again=f"{NAME} mutants{options} --budget {budget:g} --seeds {len(seeds)} --workers {workers}",
         ready=load_everything,
         console=Console(),
     )

@@ -6,11 +6,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.engines.measure import Failed, Measured, Outcome, Task, made_of, measure, tasks
+from harness.engines.measure import KINDS, Failed, Measured, Outcome, Task, made_of, measure, tasks
 from harness.engines.power import Budget, Shortest, Trial
+from harness.engines.suite import NAME
 from harness.engines.track_record import Planted
+from harness.run import Run
 from reports.heat_map import HEADING, HeatMap, markdown, page
 
+AGAIN = f"{NAME} mutants --seeds 3{''.join(f' --engine {name}' for name in KINDS)}"
 FILE, PAGE, MAP = "track_record.json", "track_record.md", "track_record.html"
 
 
@@ -24,7 +27,6 @@ def measure_power(
     workers: int,
     folder: Path,
     today: date,
-    again: str,
     ready: Callable[[], None],
     console: Console,
 ) -> int:
@@ -49,8 +51,23 @@ def measure_power(
     try:
         measure(todo, workers, ready, tell)
     finally:
-        render(folder, HeatMap.of(themes, measured), again)
+        render(folder, HeatMap.of(themes, measured))
     return len(failed)
+
+
+def keep_claims(
+    mutants: Sequence[Planted], runs: Sequence[Run], themes: Mapping[str, Sequence[Planted]], folder: Path, today: date
+) -> None:
+    """What came of the claims is what the suite has to show: each mutant under its scenario, and how long that took."""
+    measured, day = Measured.read(folder / FILE), today.isoformat()
+    under = {mutant.name: mutant.under for mutant in mutants}
+    for run in runs:
+        if run.mutant is not None and under.get(run.mutant) == run.plan.name:
+            by, seconds = tuple(sorted(run.broken)), run.took_s if run.broken else None
+            measured.add(Trial(run.mutant, "suite", run.plan.seed, by, run.plan.name, seconds, 1, day=day))
+    measured.made_on.setdefault(day, made_of(1))
+    measured.write(folder / FILE)
+    render(folder, HeatMap.of(themes, measured))
 
 
 def _said(outcome: Outcome) -> str:
@@ -67,9 +84,9 @@ def _said(outcome: Outcome) -> str:
             return "was not broken this time, so nothing was made shorter"
 
 
-def render(folder: Path, heat: HeatMap, again: str) -> None:
+def render(folder: Path, heat: HeatMap) -> None:
     """The page, and the section of the track record, in the place of what was there before."""
-    (folder / MAP).write_text(page(heat, again), encoding="utf-8")
+    (folder / MAP).write_text(page(heat, AGAIN), encoding="utf-8")
     record = folder / PAGE
     before = record.read_text(encoding="utf-8") if record.exists() else ""
     record.write_text(with_section(before, markdown(heat)), encoding="utf-8")
@@ -79,11 +96,3 @@ def with_section(record: str, section: str) -> str:
     """*record*, with *section* at its end in the place of the one that it had."""
     kept = record.partition(HEADING)[0].rstrip()
     return f"{kept}\n\n{section}" if kept else section
-
-
-def section_of(record: Path) -> str:
-    """What of a track record was measured, to be kept when the rest of it is made anew; empty where there is none."""
-    if not record.exists():
-        return ""
-    _, heading, section = record.read_text(encoding="utf-8").partition(HEADING)
-    return heading + section

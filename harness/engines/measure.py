@@ -7,6 +7,7 @@ is measured again, so that a record may come to be in several sittings.
 import multiprocessing
 import os
 import platform
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from pydantic import TypeAdapter
 
 from harness.engines.power import ENGINES, Budget, Shortest, Trial, attempt, shorten
 from harness.engines.track_record import Planted
+from harness.stacks.children import tie_to
 
 SHORTEN = "shorten"
 KINDS = (*ENGINES, SHORTEN)
@@ -92,6 +94,13 @@ class Measured:
 _FILE = TypeAdapter(Measured)
 
 
+def _begin(parent: int, ready: Callable[[], None]) -> None:
+    """In each process: it ends with the one that made it, and Ctrl-C is that one's to understand."""
+    tie_to(parent, signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ready()
+
+
 def made_of(workers: int) -> str:
     """What it is measured on, in a line, and how busy that is: seconds on a busy machine are longer."""
     named = f"topup-chaos {version('topup-chaos')} · Python {platform.python_version()} · {platform.platform()}"
@@ -112,9 +121,12 @@ def tasks(
 def measure(
     todo: Sequence[Task], workers: int, ready: Callable[[], None], tell: Callable[[Task, Outcome], None]
 ) -> None:
-    """Carry all of it out, so many at once, telling of each as it ends. *ready* is done first in each process."""
+    """Carry all of it out, so many at once, telling of each as it ends. *ready* is done first in each process.
+
+    Interrupted, what is under way comes to its end, and nothing else is begun.
+    """
     spawning = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawning, initializer=ready) as pool:
+    with ProcessPoolExecutor(workers, mp_context=spawning, initializer=_begin, initargs=(os.getpid(), ready)) as pool:
         under_way = {pool.submit(task.carry_out): task for task in todo}
         try:
             for done in as_completed(under_way):

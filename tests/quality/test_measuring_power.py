@@ -27,7 +27,6 @@ def test_two_bugs_are_measured_by_three_engines(tmp_path: Path) -> None:
         workers=2,
         folder=tmp_path,
         today=date(2026, 1, 2),
-        again="topup-chaos mutants",
         ready=load_everything,
         console=Console(),
     )

@@ -8,7 +8,7 @@ import pytest
 import scenarios
 from harness.engines.measure import SHORTEN, Budget, Failed, Measured, tasks
 from harness.engines.power import ENGINES, Shortest, Trial, not_applicable
-from harness.measuring import section_of, with_section
+from harness.measuring import with_section
 from harness.registry import load
 from reports.heat_map import HEADING, Cell, HeatMap, markdown, page
 
@@ -115,13 +115,6 @@ def test_the_section_of_the_track_record_is_replaced_and_kept() -> None:
     assert with_section(once, markdown(heat)) == once
     assert once.startswith("# Track record\n\nfirst\n\n" + HEADING)
     assert "| skips | 1.5 s |  |  |  |  |  |" in once
-
-
-def test_the_section_is_found_again(tmp_path: Path) -> None:
-    path = tmp_path / "track_record.md"
-    assert section_of(path) == ""
-    path.write_text(f"# Track record\n\n{HEADING}\n\nsaid\n", encoding="utf-8")
-    assert section_of(path) == f"{HEADING}\n\nsaid\n"
 
 
 def test_the_page_shows_every_mutant_and_hides_no_markup() -> None:
