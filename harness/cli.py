@@ -29,10 +29,11 @@ from harness.engines.explore.writing import as_scenario, as_test
 from harness.engines.fuzz.guard import Forbidden
 from harness.engines.interleave import Interleave
 from harness.engines.load import load_plan
+from harness.engines.measure import KINDS
 from harness.engines.shrink import TOO_RARE, Shrink, Shrunk, choose
 from harness.engines.shrink import shrink as shrink_plan
 from harness.engines.side_by_side import carry_out_side_by_side
-from harness.engines.suite import NAME, RUNS, Job, Order, Progress, begin, carry_out_all, program
+from harness.engines.suite import NAME, RUNS, Job, Order, Progress, begin, carry_out_all, program, today
 from harness.engines.sweep import FAILURES, LINKS, Hit, Shard, Sweep
 from harness.engines.sweep_pairs import BUDGET, Pairs
 from harness.faults import FAULTS
@@ -522,20 +523,33 @@ def judge(history: Annotated[Path, typer.Argument(help="A history.jsonl, or the 
     raise typer.Exit(EXIT[worst])
 
 
-@app.command(epilog="Example: topup-chaos mutants --seed 1")
+@app.command(
+    epilog="Examples: topup-chaos mutants --seed 1 · topup-chaos mutants --engine suite --engine explore --budget 30"
+)
 def mutants(
     names: Annotated[list[str] | None, typer.Argument(metavar="[MUTANT]...", help="All of them when left out.")] = None,
     seed: Seed = None,
     out: Out = RUNS,
     write: Annotated[bool, typer.Option(help="Write reports/track_record.md when all were run.")] = True,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Measure how fast this one catches them, and keep that: {', '.join(KINDS)}."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="With --engine: so many trials of each, by seeds in a row.")] = 1,
+    budget: Annotated[float, typer.Option(min=1, help="With --engine: the seconds of one trial.")] = 30.0,
+    workers: Annotated[int, typer.Option(min=1, help="With --engine: how many trials at once.")] = 1,
 ) -> None:
-    """The track record: which planted bug is caught where, by what, in how long. Exits 0 only when all are, as claimed."""
+    """The track record: which planted bug is caught where, by what. Exits 0 only when all are, as claimed."""
     from harness.engines.track_record import TrackRecord, track_record_plans
-    from reference_impl.mutants import catalogue
+    from harness.measuring import PAGE, keep_claims
+    from reference_impl.mutants import by_theme, catalogue
 
     seed = _seed(seed)
     known = catalogue()
     chosen = [known[name] for name in (names or known)]
+    folder = REFERENCE.parent.parent / "reports"
+    if engine:
+        raise typer.Exit(_measure(chosen, engine, range(seed, seed + seeds), budget, workers, folder))
     jobs = track_record_plans(chosen, seed)
     again = " ".join([program(), "mutants", *(names or [])]) + _options(seed=seed)
     order = Order(name="mutants", jobs=jobs, target=REFERENCE, seed=seed, again=again, out=out)
@@ -544,11 +558,37 @@ def mutants(
     interrupted, progress = work(order, result.watch(console))
     result.print(console)
     if write and not names and not interrupted:
-        page = REFERENCE.parent.parent / "reports" / "track_record.md"
-        page.write_text(result.markdown(), encoding="utf-8")
-        say(console, f"written: {page}")
+        (folder / PAGE).write_text(result.markdown(), encoding="utf-8")
+        keep_claims(chosen, result.runs, by_theme(), folder, today())
+        say(console, f"written: {folder / PAGE}")
     _write_reports(progress.suite(order))
     raise typer.Exit(INTERRUPTED if interrupted else HOLDS if result.as_claimed else BROKEN)
+
+
+def _measure(
+    chosen: Sequence[Any], engine: Sequence[str], seeds: range, budget: float, workers: int, folder: Path
+) -> int:
+    """Let engines loose on mutants; 0 when every trial came to its end, whatever came of it."""
+    from harness.engines.power import Budget
+    from harness.measuring import measure_power
+    from reference_impl.mutants import by_theme
+
+    for name in engine:
+        if name not in KINDS:
+            raise UsageError(f"there is no engine {name!r}: there are {', '.join(KINDS)}")
+    failed = measure_power(
+        chosen,
+        by_theme(),
+        engines=[name for name in KINDS if name in engine],
+        seeds=seeds,
+        budget=Budget(target=REFERENCE, seconds=budget),
+        workers=workers,
+        folder=folder,
+        today=today(),
+        ready=load_everything,
+        console=Console(),
+    )
+    return UNKNOWN if failed else HOLDS
 
 
 @app.command(epilog="Example: topup-chaos load --users 50 --time 60")
@@ -632,8 +672,8 @@ def fuzz(
 
 @app.command(name="list")
 def list_() -> None:
-    """What there is: scenarios, flows, faults, invariants, mutants; each with its sentence."""
-    from reference_impl.mutants import catalogue
+    """What there is: scenarios, flows, faults, invariants, mutants by what they do to people; each with its sentence."""
+    from reference_impl.mutants import by_theme
 
     console = Console()
     kinds = {
@@ -642,7 +682,7 @@ def list_() -> None:
         "meetings": {name: each.story for name, each in MEETINGS.items()},
         "faults": {name: each.effect for name, each in FAULTS.items()},
         "invariants": {name: each.promise for name, each in INVARIANTS.items()},
-        "mutants": {name: each.lie for name, each in catalogue().items()},
+        **{f"mutants: {theme}": {each.name: each.lie for each in of} for theme, of in by_theme().items()},
     }
     for kind, sentences in kinds.items():
         console.print(f"[bold]{kind}[/bold]")

@@ -18,6 +18,7 @@ MONEY = (
     "only-real-payments-credit",
     "credit-matches-payment",
     "captured-at-most-once",
+    "charged-as-ordered",
     "balance-is-sum-of-entries",
     "acknowledged-is-durable",
     "told-the-truth",

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib.metadata import version
 from itertools import chain, groupby
 from pathlib import Path
@@ -37,6 +37,11 @@ def program() -> str:
     if called.name != NAME or (found and Path(found).samefile(called)):
         return NAME
     return shlex.quote(os.path.relpath(called) if called.is_relative_to(Path.cwd()) else str(called))
+
+
+def today() -> date:
+    """The day by which a record is kept, in UTC."""
+    return datetime.now(UTC).date()
 
 
 @dataclass(frozen=True, slots=True)

@@ -347,6 +347,60 @@ def a_payment_and_no_client(story: Story) -> None:
     story.captured()
 
 
+# charged-as-ordered
+
+
+@holds("charged-as-ordered")
+def less_captured_than_was_asked_for_rightly(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.captured(captured=300)
+
+
+@broken(
+    "charged-as-ordered",
+    "pay_1 was asked for 50 EUR (minor units), and A ordered no such top-up",
+    "pay_1",
+    "wrong amount",
+)
+@holds("credit-matches-payment")
+def a_tenth_of_what_was_ordered(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.captured(amount_minor=50)
+    story.entry(amount=50)
+    story.audited()
+
+
+@broken("charged-as-ordered", "pay_1 was asked for 500 JPY (minor units)", "pay_1", "wrong amount")
+def the_same_number_of_other_money(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.captured(currency="JPY")
+
+
+@holds("charged-as-ordered")
+def one_of_two_orders_under_one_key(story: Story) -> None:
+    story.asks(1)
+    story.asks(1, amount_minor=700)
+    story.told()
+    story.captured(amount_minor=700)
+
+
+@holds("charged-as-ordered")
+def a_payment_of_an_account_that_is_none_of_ours(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.captured(account="B", amount_minor=1)
+
+
+@unknown("charged-as-ordered", "no payment was captured")
+def an_order_that_was_declined(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.payment(1, "failed")
+
+
 # balance-is-sum-of-entries
 
 

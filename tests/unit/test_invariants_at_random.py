@@ -342,6 +342,12 @@ def charged_twice_for_one_top_up(events: list[Event], victim: Wish) -> list[Even
     return paid_in(charged, victim.account, victim.taken)
 
 
+@anomaly("charged-as-ordered", "wrong amount")
+def charged_another_amount_than_was_ordered(events: list[Event], victim: Wish) -> list[Event]:
+    of_the_victim = lambda event: event.kind == "payment" and event["payment"] == f"pay_{victim.n}"  # noqa: E731
+    return changed(events, of_the_victim, amount_minor=victim.amount - 1)
+
+
 @anomaly("balance-is-sum-of-entries")
 def a_balance_that_is_one_more(events: list[Event], victim: Wish) -> list[Event]:
     return paid_in(events, victim.account, 1)
