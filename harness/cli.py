@@ -38,6 +38,7 @@ from harness.engines.sweep import FAILURES, LINKS, Hit, Shard, Sweep
 from harness.engines.sweep_pairs import BUDGET, Pairs
 from harness.faults import FAULTS
 from harness.flow import FLOWS
+from harness.gate.profile import ProfileError
 from harness.history import HistoryError
 from harness.judge import judge as judge_history
 from harness.judge import plan_event, status_of
@@ -68,6 +69,7 @@ HOLDS, BROKEN, USAGE, UNKNOWN, CRASHED, INTERRUPTED = 0, 1, 2, 3, 70, 130
 KNOWN = (
     Forbidden,
     UsageError,
+    ProfileError,
     PlanError,
     TargetError,
     HistoryError,
@@ -177,6 +179,7 @@ def sweep(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="How many stacks side by side.")] = WORKERS,
     allow_unreached: Annotated[bool, typer.Option(help="Exit 0 though some messages did not come again.")] = False,
+    time_budget: Annotated[float | None, typer.Option(help="Begin no further plan after so many seconds.")] = None,
     seed: Seed = None,
     target: Target = REFERENCE,
     mutant: Mutant = None,
@@ -227,6 +230,7 @@ def sweep(
             seed=seed,
             again=again + asked.options,
             out=out,
+            time_budget_s=time_budget,
             then=made_of,
             workers=workers,
         )
@@ -668,6 +672,87 @@ def fuzz(
     options = _options(seed=seed, target=target, mutant=_mutant(mutant, target) if url is None else None)
     order = Order(name="fuzz", jobs=[], target=target, seed=seed, again=options, out=out, time_budget_s=time_budget)
     raise typer.Exit(fuzz_as_typed(typed, order, where, mutant, Console(), _until_interrupted))
+
+
+@app.command(
+    epilog="Examples: topup-chaos gate · topup-chaos gate --init · topup-chaos gate --profile release.toml --only suite · "
+    "topup-chaos gate --accept 3f9c21ab --owner jo --reason 'fixed in 2.3' --until 2027-01-31"
+)
+def gate(
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the release profile stands.", show_default="topup-chaos.toml, or pyproject.toml, or a default"
+        ),
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(metavar="ENGINE", help="Only this engine of the profile.")] = None,
+    time_budget: Annotated[
+        float | None, typer.Option(min=45, help="Seconds for the whole, in the place of the profile's.")
+    ] = None,
+    baseline: Annotated[Path | None, typer.Option(help="The accepted findings, in the place of the profile's.")] = None,
+    previous: Annotated[
+        Path | None,
+        typer.Option(help="An earlier gate to compare with: its folder or its gate.json; else the last one."),
+    ] = None,
+    seed: Seed = None,
+    target: Annotated[
+        Path | None, typer.Option(help="The service to break: its target.toml.", show_default="the profile's")
+    ] = None,
+    mutant: Mutant = None,
+    out: Out = RUNS,
+    init: Annotated[bool, typer.Option("--init", help="Write a commented profile, topup-chaos.toml, and end.")] = False,
+    accept: Annotated[
+        str | None,
+        typer.Option(metavar="FINGERPRINT", help="Put a finding of the last gate into the baseline, and end."),
+    ] = None,
+    owner: Annotated[str | None, typer.Option(help="With --accept: who answers for it.")] = None,
+    reason: Annotated[str | None, typer.Option(help="With --accept: why it may stand.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="With --accept: the last day on which it does not count.")
+    ] = None,
+) -> None:
+    """May this be released? Every engine of the profile within one time budget; what nobody accepted breaks it.
+
+    Exits 0 when all holds, 1 when something is broken that is new, not accepted or no longer accepted, 3 when something
+    was not shown: an engine without its turn, a promise that was nowhere put to the test.
+    """
+    from harness.gating import Typed, accept_as_typed, gate_as_typed, write_template
+
+    console = Console()
+    typed = Typed(
+        profile=profile,
+        target=target,
+        reference=REFERENCE,
+        mutant=mutant,
+        seed=seed,
+        time_budget_s=time_budget,
+        baseline=baseline,
+        previous=previous,
+        only=only or (),
+        out=out,
+    )
+    if accept is None and (owner or reason or until):
+        raise UsageError("--owner, --reason and --until are about a finding: name it with --accept")
+    if init:
+        write_template(console)
+        raise typer.Exit(HOLDS)
+    if accept is not None:
+        accept_as_typed(typed, accept, owner, reason, until, console)
+        raise typer.Exit(HOLDS)
+    _mutant(mutant, typed.read()[0].target or REFERENCE)
+    raise typer.Exit(gate_as_typed(typed, _seed(None), console, _until_interrupted))
+
+
+@app.command(epilog="Examples: topup-chaos guard · topup-chaos guard --target yours.toml")
+def guard(target: Target = REFERENCE) -> None:
+    """Which credentials, endpoints and databases a configuration points at; what is mixed, or looks like production, is refused.
+
+    It reads the target and the environment that its service would inherit, starts nothing, and shows no secret. Exits 2 when
+    something is refused, and names the field and the remedy. Every command that starts a stack does the same first.
+    """
+    from harness.gating import show_guard
+
+    show_guard(target, Console())
 
 
 @app.command(name="list")

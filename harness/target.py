@@ -107,10 +107,11 @@ class States(_Model):
 
 
 class Target(_Model):
-    """A service under test."""
+    """A service under test. `allow_hosts` are machines beside this one that it may be pointed at (`harness/guard.py`)."""
 
     name: str
     environment: str
+    allow_hosts: list[str] = Field(default_factory=list)
     start: Start
     callbacks: Callbacks
     operations: Operations
