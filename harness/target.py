@@ -140,6 +140,9 @@ class Target(_Model):
             for event, operation in operations.items()
             if self.operations.named(operation) is None
         }
+        timeline = self.operations.timeline
+        if timeline is not None and "correlation" not in timeline.answer:
+            missing["timeline-is-complete"] = "its [operations.timeline] names no `correlation` in the answer"
         if not self.words:
             missing |= dict.fromkeys(WORDED, "it has no [words]")
         return missing

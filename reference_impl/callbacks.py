@@ -153,7 +153,7 @@ class CallbackIntake:
         top_up = await self.find_top_up(connection, event)
         if top_up is None:
             raise Disagreement("unknown reference", "a top-up of this service", event.reference)
-        correlate(top_up.correlation)
+        correlate(self.correlation_of(event, top_up))
         if event.kind in self.CREDITING:
             await self.credit(connection, event, top_up)
         else:
@@ -161,6 +161,10 @@ class CallbackIntake:
         if event.kind in self.REVERSALS:
             await self.reverse(connection, event, top_up)
         return await self.advance(connection, event, top_up)
+
+    def correlation_of(self, event: Event, top_up: TopUp) -> str:
+        """Under which id the rest of this is told: the top-up's own, however and in what order its news come."""
+        return top_up.correlation
 
     async def find_top_up(self, connection: Connection, event: Event) -> TopUp | None:
         """By our own reference, which is known before the provider has told us its payment's id."""

@@ -12,7 +12,7 @@ from reference_impl import topups
 from reference_impl.answers import Answer, problem
 from reference_impl.database import Connection, Database
 from reference_impl.keys import Go, IdempotencyKeys, answer_of
-from reference_impl.logs import current_correlation
+from reference_impl.logs import correlate, current_correlation
 from reference_impl.money import Money
 from reference_impl.outbox import Outbox
 from reference_impl.provider import Declined, OutcomeUnknown, Payment, ProviderClient, ProviderRefused
@@ -77,6 +77,7 @@ class Initiation:
         if not isinstance(decision, Go):
             return answer_of(decision)
         stored = await self.open(decision.id, customer, request)
+        correlate(stored.correlation)
         reply = await self.ask(stored)
         return await self.conclude(stored, key, reply)
 

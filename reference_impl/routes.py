@@ -98,7 +98,7 @@ async def timeline(top_up_id: str, customer: Customer, service: ServiceOf) -> Re
     await owned_top_up(service, customer, top_up_id)
     async with service.database.connection() as connection:
         rows = await connection.fetch(
-            """SELECT from_state AS "from", to_state AS "to", at, cause, payload FROM transitions
+            """SELECT from_state AS "from", to_state AS "to", at, cause, payload, correlation FROM transitions
                WHERE top_up = $1 ORDER BY transition""",
             top_up_id,
         )

@@ -187,9 +187,19 @@ class Story:
         about = {"account": self._money["account"], "currency": self._money["currency"]}
         return self.event("service", "balance", **about | {"snapshot": snapshot, "balance_minor": amount} | facts)
 
-    def step(self, before: str | None, after: str, n: int = 1, *, cause: str | None = "callback") -> Event:
-        """The top-up's own record: it moved."""
-        return self.event("service", "transition", top_up=f"tu_{n}", **{"from": before, "to": after}, cause=cause)
+    def step(
+        self,
+        before: str | None,
+        after: str,
+        n: int = 1,
+        *,
+        cause: str | None = "callback",
+        correlation: str | None = None,
+    ) -> Event:
+        """The top-up's own record: it moved, under its own correlation id unless another is given."""
+        way = {"from": before, "to": after}
+        under = f"cor_{n}" if correlation is None else correlation
+        return self.event("service", "transition", top_up=f"tu_{n}", **way, cause=cause, correlation=under)
 
     def set_aside(self, n: int = 1) -> Event:
         """The service shows a doubt about a payment."""

@@ -854,6 +854,33 @@ def a_way_out_of_the_very_last_state(story: Story) -> None:
     story.step("Reversed", "Credited")
 
 
+# timeline-is-complete
+
+
+@holds("timeline-is-complete")
+def one_id_from_the_beginning_to_the_end(story: Story) -> None:
+    story.step(None, "Created", correlation="cor_1")
+    story.step(None, "Created", 2, correlation="cor_2")
+    story.step("Created", "Credited", correlation="cor_1")
+
+
+@broken("timeline-is-complete", "tu_1 began as cor_1, and went to Credited as cor_2")
+def an_id_that_changes_on_the_way(story: Story) -> None:
+    story.step(None, "Created", correlation="cor_1")
+    story.step("Created", "Credited", correlation="cor_2")
+
+
+@broken("timeline-is-complete", "tu_1 went to Credited under no correlation id")
+def a_step_that_bears_none(story: Story) -> None:
+    story.step(None, "Created", correlation="cor_1")
+    story.step("Created", "Credited", correlation="")
+
+
+@unknown("timeline-is-complete", "no step of a top-up bears a correlation id")
+def a_timeline_without_ids(story: Story) -> None:
+    story.step(None, "Created", correlation="")
+
+
 # same-key-same-answer
 
 

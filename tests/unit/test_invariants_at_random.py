@@ -469,6 +469,13 @@ def a_step_without_a_cause(events: list[Event], victim: Wish) -> list[Event]:
     return changed(events, lambda e: e.get("to") == "Credited" and e["top_up"] == f"tu_{victim.n}", cause=None)
 
 
+@anomaly("timeline-is-complete")
+def a_step_under_another_id(events: list[Event], victim: Wish) -> list[Event]:
+    return changed(
+        events, lambda e: e.get("to") == "Credited" and e["top_up"] == f"tu_{victim.n}", correlation="cor_other"
+    )
+
+
 @anomaly("same-key-same-answer")
 def one_key_that_made_two_top_ups(events: list[Event], victim: Wish) -> list[Event]:
     """Of the first wish, which was asked for twice."""
