@@ -99,6 +99,10 @@ class Story:
     def refused(self, n: int = 1, *, status: int = 422) -> Event:
         return self.told(n, None, outcome="not-done", status=status, top_up=None)
 
+    def figures(self, duplicates: float | None) -> Event:
+        """The service shows its figures: how many duplicates it has seen."""
+        return self._client("answered", "figures", "n1", 1, outcome="done", status=200, duplicates=duplicates)
+
     def wants_back(self, n: int = 1, amount: int = 200, *, key: str = "b1", attempt: int = 1) -> Event:
         """Customer service asks for a part of a top-up to be given back."""
         about = {"top_up": f"tu_{n}", "amount_minor": amount, "key": key, "account": self._money["account"]}
