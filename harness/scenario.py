@@ -131,6 +131,10 @@ class Draft:
     def status(self, top_up: str) -> None:
         self._do(Operation(id=self._next("s"), kind="status", about=top_up))
 
+    def figures(self) -> None:
+        """What the service shows of its figures is read: twice, and what lies between can be judged."""
+        self._do(Operation(id=self._next("n"), kind="figures"))
+
     def reconcile(self) -> None:
         self._do(Operation(id=self._next("r"), kind="reconcile"))
 

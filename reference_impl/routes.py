@@ -13,6 +13,7 @@ from reference_impl import accounts, discrepancies, initiation, refunds, topups
 from reference_impl.accounts import Account
 from reference_impl.answers import Answer, Problem, problem, unavailable
 from reference_impl.database import DATABASE_ERRORS
+from reference_impl.metrics import CONTENT_TYPE
 from reference_impl.money import Money
 from reference_impl.service import Service
 
@@ -99,7 +100,7 @@ async def timeline(top_up_id: str, customer: Customer, service: ServiceOf) -> Re
     await owned_top_up(service, customer, top_up_id)
     async with service.database.connection() as connection:
         rows = await connection.fetch(
-            """SELECT from_state AS "from", to_state AS "to", at, cause, payload FROM transitions
+            """SELECT from_state AS "from", to_state AS "to", at, cause, payload, correlation FROM transitions
                WHERE top_up = $1 ORDER BY transition""",
             top_up_id,
         )
@@ -142,6 +143,12 @@ async def differences(
     async with service.database.connection() as connection:
         found = await discrepancies.listed(connection, customer, account)
     return respond(Answer(200, {"discrepancies": [shown(asdict(item)) for item in found]}))
+
+
+@router.get("/metrics")
+async def figures(service: ServiceOf) -> Response:
+    """What this process has counted, for Prometheus."""
+    return Response(service.metrics.exposition(), media_type=CONTENT_TYPE)
 
 
 @router.post("/admin/reconcile")

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from reference_impl.callbacks import CallbackIntake
 from reference_impl.database import Database
 from reference_impl.initiation import Initiation
 from reference_impl.ledger import Ledger
+from reference_impl.metrics import Metrics
 from reference_impl.outbox import Outbox
 from reference_impl.parts import Parts
 from reference_impl.reconciler import Reconciler
@@ -30,6 +32,7 @@ class World:
     """What comes from outside of the program, and can be another in a test."""
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
     random: Random = Random()  # noqa: RUF009 - jitter, not a secret; shared on purpose
     transport: httpx.AsyncBaseTransport | None = None
 
@@ -45,6 +48,7 @@ class Service:
     ledger: Ledger
     reconciler: Reconciler
     outbox: Outbox
+    metrics: Metrics
     now: Callable[[], datetime]
 
 
@@ -61,23 +65,24 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             )
         )
         database = await stack.enter_async_context(Database.at(settings.database_url))
-        states, ledger = parts.states(), parts.ledger(database)
-        outbox = parts.outbox(database, notify_http, settings.notify_url, world.now)
+        states, ledger, metrics = parts.states(), parts.ledger(database), parts.metrics()
+        outbox = parts.outbox(database, notify_http, settings.notify_url, metrics, world.now)
         provider = parts.provider(provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random)
-        keys = parts.keys(database, settings.key_lease_s, world.now)
+        keys = parts.keys(database, settings.key_lease_s, metrics, world.now)
         initiation = parts.initiation(
             database,
             keys,
             states,
             provider,
             outbox,
+            metrics,
             world.now,
             merchant=settings.merchant,
             environment=settings.environment,
         )
-        callbacks = parts.callbacks(database, verifier, states, ledger, outbox, world.now)
+        callbacks = parts.callbacks(database, verifier, states, ledger, outbox, metrics, world.now, world.monotonic)
         refunds = parts.refunds(database, keys, ledger, provider, callbacks, world.now)
-        reconciler = parts.reconciler(database, provider, initiation, refunds, callbacks, world.now)
+        reconciler = parts.reconciler(database, provider, initiation, refunds, callbacks, metrics, world.now)
         async with (
             _repeating(settings.outbox_every_s, outbox.flush),
             _repeating(settings.reconcile_every_s, reconciler.run),
@@ -90,6 +95,7 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 ledger=ledger,
                 reconciler=reconciler,
                 outbox=outbox,
+                metrics=metrics,
                 now=world.now,
             )
 
