@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 
 import structlog
 
-from reference_impl import discrepancies, topups
+from reference_impl import discrepancies, kept_back, topups
 from reference_impl.answers import Answer, Refused, problem, unavailable
 from reference_impl.database import DATABASE_ERRORS, Connection, Database
 from reference_impl.dialects import Headers
@@ -139,6 +139,8 @@ class CallbackIntake:
             new = [step for step in self.steps_of(event) if await self.claim(connection, step)]
             for step in new:
                 outcome = await self.take_effect(connection, step)
+            if any(step.kind in self.CREDITING for step in new):
+                await self.catch_up(connection, event.payment)
             await self.remember(connection, event, outcome)
         return outcome
 
@@ -247,8 +249,34 @@ class CallbackIntake:
             top_up = await self.find_top_up(connection, event)
             account = top_up.account if top_up else event.account
             await discrepancies.record(connection, disagreement, event.payment, account, self.now())
+            if top_up and disagreement.kind == "amount_minor":
+                await self.keep_back(connection, event)
             await self.remember(connection, event, Outcome.SET_ASIDE)
         return Outcome.SET_ASIDE
+
+    async def keep_back(self, connection: Connection, event: Event) -> None:
+        """What went back of a payment is posted with its credit, should that come; now, if it came in this moment."""
+        for step in self.steps_of(event):
+            if step.reversal is None:
+                continue
+            if not await self.is_credited(connection, event.payment):
+                await kept_back.keep(connection, step)
+            elif await self.claim(connection, step):
+                await self.take_effect(connection, step)
+
+    async def catch_up(self, connection: Connection, payment: str) -> None:
+        """What was kept back of a payment that is credited now. The top-up is locked: whoever keeps something back waits."""
+        for step in await kept_back.of(connection, payment):
+            if await self.claim(connection, step):
+                await self.take_effect(connection, step)
+
+    async def is_credited(self, connection: Connection, payment: str) -> bool:
+        """Whether it is, to whom holds the lock on its top-up."""
+        return bool(
+            await connection.fetchval(
+                "SELECT true FROM claims WHERE payment = $1 AND effect = ANY($2)", payment, list(self.CREDITING)
+            )
+        )
 
     async def remember(self, connection: Connection, event: Event, outcome: Outcome) -> None:
         """Keep the delivery's id for ever. `Refused`, and all undone, if it was seen with other bytes before."""

@@ -186,6 +186,7 @@ class Processes:
         self._postgres, self._proxy_server = postgres, proxy_server
         self._ports = {"service": free_port(), "provider": free_port()}
         self._databases = 0
+        self.named: set[str] = set()
         self.links: dict[str, Link] = {}
         self.nodes: dict[str, Node] = {"postgres": PostgresNode(postgres)}
         self.provider = ProviderControl(f"http://{LOOPBACK}:{self._ports['provider']}")

@@ -298,7 +298,10 @@ async def bench(of: Target, url: str) -> AsyncIterator[Bench]:
         logs.clear()
         return taken
 
-    stack = SimpleNamespace(target=of, provider=journal, secrets={"api key": "chaos-key-77"}, log_lines=log_lines)
+    secrets = {"api key": "chaos-key-77"}
+    stack = SimpleNamespace(
+        target=of, provider=journal, secrets=secrets, log_lines=log_lines, named={"tu_of_an_earlier_plan"}
+    )
     async with client_of(url, record, of) as client:
         yield Bench(Auditor(cast(Stack, stack), client, record), record, journal, logs)
 
@@ -307,6 +310,22 @@ def paid(payment: str, amount_minor: int) -> Event:
     facts = {"reference": payment.replace("pay", "tu"), "account": ANNS.account, "currency": "EUR", "state": "captured"}
     amounts = {"amount_minor": amount_minor, "captured_minor": amount_minor}
     return Event(at=0.5, actor="provider", kind="payment", facts={"payment": payment} | facts | amounts)
+
+
+def test_a_payment_of_an_earlier_plan_is_not_of_this_run() -> None:
+    """A service that made it only now left it over; here it would look lost, since its account is not this plan's."""
+
+    async def story() -> None:
+        async with till() as service, bench(target(), service.url) as desk:
+            desk.journal.events = [paid("pay_1", 100), paid("pay_of_an_earlier_plan", 200), paid("pay_2", 300)]
+            told = Event(at=0.6, actor="provider", kind="delivery", facts={"payment": "pay_of_an_earlier_plan"})
+            desk.journal.events.append(told)
+            await desk.auditor.provider()
+            assert [event["payment"] for event in desk.kinds("payment")] == ["pay_1", "pay_2"]
+            assert [event["payment"] for event in desk.kinds("left-over")] == ["pay_of_an_earlier_plan"]
+            assert not desk.kinds("delivery")
+
+    run(story())
 
 
 @pytest.mark.parametrize(
