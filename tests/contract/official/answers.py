@@ -92,6 +92,21 @@ def alipay_calls(asked):
 
     It connects to port 80 whatever its address says, so that port leads to the gateway here, below the package.
     """
+    client, of = alipay_client(asked)
+    told = client.execute(alipay_request(asked, of))
+    response = of("response", "Response")()
+    response.parse_response_content(told)
+    return response.is_success(), json.loads(response.body)
+
+
+def alipay_pages(asked):
+    """What the client makes for a customer's browser: a link with `http_method` GET, a form that sends itself with POST."""
+    client, of = alipay_client(asked)
+    return True, client.page_execute(alipay_request(asked, of), http_method=asked["http_method"])
+
+
+def alipay_client(asked):
+    """The client, and a way to its classes by the folder that they are in."""
     from importlib import import_module
 
     from alipay.aop.api.AlipayClientConfig import AlipayClientConfig
@@ -106,11 +121,11 @@ def alipay_calls(asked):
     FORWARDED[host, 80] = (host, int(port))
     config.server_url = f"http://{host}/gateway.do"
     config.app_id, config.app_private_key, config.alipay_public_key = "m", asked["own_key"], asked["key"]
-    model = of("domain", "Model").from_alipay_dict(asked["content"])
-    told = DefaultAlipayClient(config).execute(of("request", "Request")(biz_model=model))
-    response = of("response", "Response")()
-    response.parse_response_content(told)
-    return response.is_success(), json.loads(response.body)
+    return DefaultAlipayClient(config), of
+
+
+def alipay_request(asked, of):
+    return of("request", "Request")(biz_model=of("domain", "Model").from_alipay_dict(asked["content"]))
 
 
 def standard_webhooks(asked):
