@@ -26,6 +26,7 @@ from harness.engines.explore.engine import explore as explore_plans
 from harness.engines.explore.kept import Kept
 from harness.engines.explore.told import Told
 from harness.engines.explore.writing import as_scenario, as_test
+from harness.engines.fuzz.cassette import BadCassette
 from harness.engines.fuzz.guard import Forbidden
 from harness.engines.interleave import Interleave
 from harness.engines.load import load_plan
@@ -67,6 +68,7 @@ class UsageError(Exception):
 
 HOLDS, BROKEN, USAGE, UNKNOWN, CRASHED, INTERRUPTED = 0, 1, 2, 3, 70, 130
 KNOWN = (
+    BadCassette,
     Forbidden,
     UsageError,
     ProfileError,
@@ -646,6 +648,9 @@ def fuzz(
     status_only: Annotated[
         bool, typer.Option(help="Answers are enough: without this or --target, a URL that answers well is unknown.")
     ] = False,
+    cassette: Annotated[
+        Path | None, typer.Option(help="What `topup-chaos record` kept, sent again and varied.", exists=True)
+    ] = None,
     seed: Seed = None,
     target: Target = REFERENCE,
     mutant: Mutant = None,
@@ -666,6 +671,7 @@ def fuzz(
         i_own or (),
         target != REFERENCE,
         status_only,
+        cassette,
     )
     seed = _seed(seed)
     where = read_target(target).name if url is None else url
@@ -753,6 +759,42 @@ def guard(target: Target = REFERENCE) -> None:
     from harness.gating import show_guard
 
     show_guard(target, Console())
+
+
+@app.command(
+    epilog="Example: topup-chaos record http://127.0.0.1:8000/callbacks --dialect stripe --cassette real.jsonl --port 9000"
+)
+def record(
+    url: Annotated[str, typer.Argument(help="The receiver that callbacks are passed on to.")],
+    dialect: Annotated[str, typer.Option(help="What the provider speaks.")],
+    cassette: Annotated[Path, typer.Option(help="The file to write.")],
+    port: Annotated[int | None, typer.Option(help="Where to listen on 127.0.0.1; some free one if not said.")] = None,
+    take_out: Annotated[
+        list[str] | None, typer.Option(help="A field of the body to take out, beside the usual.")
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, help="End after so many.")] = 1000,
+    time_budget: Annotated[float | None, typer.Option(help="End after so many seconds.")] = None,
+    i_own: Annotated[list[str] | None, typer.Option(help="A host that is yours and says so itself.")] = None,
+) -> None:
+    """Real callbacks, passed on as they come and kept on a cassette for `fuzz --cassette`, without signatures and keys."""
+    from harness.fuzzing import record_as_typed
+
+    _dialects([dialect])
+    chosen = port or free_port()
+    raise typer.Exit(
+        record_as_typed(
+            url,
+            dialect,
+            cassette,
+            chosen,
+            take_out or (),
+            most,
+            time_budget,
+            i_own or (),
+            Console(),
+            _until_interrupted,
+        )
+    )
 
 
 @app.command(name="list")

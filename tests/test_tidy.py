@@ -38,7 +38,10 @@ FLOORS = (
         "harness.reversals",
         "harness.invariants",
     ),
-    ("harness.amounts", "harness.outcomes", "harness.cache", "harness.users", "harness.wire", "harness.provider"),
+    (
+        *("harness.amounts", "harness.outcomes", "harness.cache", "harness.users", "harness.wire", "harness.provider"),
+        "harness.serving",
+    ),
     (
         *("harness.target", "harness.guard", "harness.scenario", "harness.flow", "harness.meeting", "harness.client"),
         *("harness.witness", "scenarios"),
