@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.engines.suite import program
-from harness.gate.budget import ENDING_S, STOPPING_S, TURN_MIN_S, Share, turn_s
+from harness.gate.budget import ENDING_MIN_S, TURN_MIN_S, Share, ending_s, turn_s
 from harness.gate.profile import Engine, Explore, Fuzz, Interleave, Load, Profile, Suite, Sweep
 from harness.gate.reading import Unreadable, read_left
 from harness.gate.result import Turn
@@ -27,6 +27,7 @@ LOAD_AROUND_S = 10.0
 """What a stack and the judging take beside the payers' time."""
 KILLING_S = 2.0
 """Kept back of what an engine has to end in, for when it does not."""
+TELLING_S = 20.0
 SAYS = {0: "holds", 1: "broken", 2: "could not begin", 3: "unknown", 70: "crashed", 130: "was stopped"}
 
 
@@ -144,7 +145,7 @@ async def take_turns(
 
 
 def _too_short(each: Ordered, allowed_s: float) -> str:
-    if isinstance(each.engine, Load) and allowed_s - ENDING_S - LOAD_AROUND_S < min(
+    if isinstance(each.engine, Load) and allowed_s - ending_s(allowed_s) - LOAD_AROUND_S < min(
         LOAD_SHORTEST_S, each.engine.time_s
     ):
         return f"{allowed_s:.0f} s were left for it, which is too short for payers to come"
@@ -161,7 +162,7 @@ def _less(engine: Engine, seconds: float) -> Sequence[str]:
 
 
 def _no_turn(each: Ordered, wanted: Wanted, allowed_s: float, why: str) -> Turn:
-    words = each.words(max(allowed_s, TURN_MIN_S + ENDING_S))
+    words = each.words(max(allowed_s, TURN_MIN_S + ENDING_MIN_S))
     return Turn(
         engine=each.engine.name,
         name=each.name,
@@ -177,7 +178,8 @@ def _again(words: Sequence[str], wanted: Wanted) -> str:
 async def _take(
     each: Ordered, wanted: Wanted, allowed_s: float, tell: Callable[[str], None]
 ) -> tuple[Turn, asyncio.CancelledError | None]:
-    words = each.words(allowed_s - ENDING_S)
+    ending = ending_s(allowed_s)
+    words = each.words(allowed_s - ending)
     again = _again(words, wanted)
     tell(f"{each.name}: {allowed_s:.0f} s at most · {again}")
     folder = wanted.folder / each.name.replace(" ", "-")
@@ -186,31 +188,46 @@ async def _take(
     command = [*wanted.program, *words, *wanted.options, "--out", str(folder)]
     child = start_child(command, {**os.environ, "COLUMNS": "160"}, folder / "output.txt")
     late, cancelled = "", None
+    telling = asyncio.create_task(_tell_on(each.name, child, tell))
     try:
-        code = await child.wait(allowed_s - STOPPING_S)
+        code = await child.wait(allowed_s - ending / 2)
     except TimeoutError:
         late = f"its {allowed_s:.0f} s were over, and it was stopped"
-        code = await _stop(child)
+        code = await _stop(child, ending / 2)
     except asyncio.CancelledError as interruption:
         late, cancelled = "it was interrupted", interruption
-        code = await _stop(child)
+        code = await _stop(child, ending / 2)
+    finally:
+        telling.cancel()
     turn = Turn(
         engine=each.engine.name,
         name=each.name,
         again=again,
         allowed_s=allowed_s,
         took_s=time.monotonic() - began,
-        unknown=[*_less(each.engine, allowed_s - ENDING_S), *filter(None, [late])],
+        unknown=[*_less(each.engine, allowed_s - ending), *filter(None, [late])],
     )
     return _read(turn, folder, each.engine, code, child), cancelled
 
 
-async def _stop(child: Child) -> int:
+async def _tell_on(name: str, child: Child, tell: Callable[[str], None]) -> None:
+    """Now and then, the last that it said: whoever watches for minutes sees that it goes on."""
+    while True:
+        await asyncio.sleep(TELLING_S)
+        if last := _last_line(child):
+            tell(f"  {name}: {last}")
+
+
+def _last_line(child: Child) -> str:
+    return next((line.strip() for line in reversed(child.log_tail().splitlines()) if line.strip()), "")
+
+
+async def _stop(child: Child, within_s: float) -> int:
     """Have it end and write what it has; kill it when it does not."""
     with suppress(ProcessLookupError):
         os.kill(child.pid, signal.SIGTERM)  # to it alone: it ends its own in order
     try:
-        return await child.wait(STOPPING_S - KILLING_S)
+        return await child.wait(within_s - KILLING_S)
     except TimeoutError:
         child.kill()
         return await child.wait(KILLING_S)
@@ -225,8 +242,8 @@ def _read(turn: Turn, folder: Path, engine: Engine, code: int, child: Child) -> 
             raise Unreadable("it left no report")
         turn = replace(read_left(turn, reports[0], engine), folder=reports[0])
     except Unreadable as wrong:
-        last = next((line for line in reversed(child.log_tail().splitlines()) if line.strip()), "")
-        why = f"it {said}; {wrong}" + (f"; it said: {last.strip()}" if last else "")
+        last = _last_line(child)
+        why = f"it {said}; {wrong}" + (f"; it said: {last}" if last else "")
         return replace(turn, unknown=[*turn.unknown, why])
     if code not in (0, 1, 3, 130) or (code == 1 and not turn.findings):
         return replace(turn, unknown=[*turn.unknown, f"it {said}, and its report does not say why"])

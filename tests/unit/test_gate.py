@@ -171,13 +171,13 @@ def played(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: dict[str, Any], whole_s: float, code: int = 0
 ) -> list[Turn]:
     """What comes of the turns, where engines are a few lines that leave a report, or hang, or cannot begin."""
-    for name, seconds in {"TURN_MIN_S": 1.5, "ENDING_S": 1.0, "STOPPING_S": 0.6}.items():
+    for name, seconds in {"TURN_MIN_S": 1.5, "KILLING_S": 0.3}.items():
         monkeypatch.setattr(turns_module, name, seconds)
+    monkeypatch.setattr(turns_module, "ending_s", lambda _: 1.2)
     report = tmp_path / "report.json"
     report.write_text(run_json())
     script = tmp_path / "engine.py"
     script.write_text(ENGINE.format(report=str(report), code=code))
-    monkeypatch.setattr(turns_module, "KILLING_S", 0.3)
     wanted = Wanted(
         profile=Profile.model_validate(profile),
         seed=1,
