@@ -235,7 +235,7 @@ async def _stop(child: Child, within_s: float) -> int:
 
 def _read(turn: Turn, folder: Path, engine: Engine, code: int, child: Child) -> Turn:
     """What it left, held against its exit code: one that says more than its report is not believed to hold."""
-    said = SAYS.get(code, f"ended with {code}")
+    said = SAYS.get(code, f"ended with {code}" if code >= 0 else "was killed")
     reports = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
     try:
         if not reports:
