@@ -19,7 +19,7 @@ from harness.engines.suite import program
 from harness.gate.budget import ENDING_MIN_S, TURN_MIN_S, Share, ending_s, turn_s
 from harness.gate.profile import Engine, Explore, Fuzz, Interleave, Load, Profile, Suite, Sweep
 from harness.gate.reading import Unreadable, read_left
-from harness.gate.result import Turn
+from harness.gate.result import Turn, both
 from harness.stacks.children import Child, start_child
 
 LOAD_SHORTEST_S = 5
@@ -122,17 +122,13 @@ async def take_turns(
 ) -> None:
     """Give every engine its turn, adding to *done*; all of it ends before *ends*, on *clock*.
 
-    What had no turn is there too, and unknown. When it is cancelled, the engine whose turn it is ends, and what it has is kept.
+    One whose plans met nothing to break has a second turn when there is time left, as a slow machine has it. What had no turn
+    is there too, and unknown. When it is cancelled, the engine whose turn it is ends, and what it has is kept.
     """
     waiting = ordered(wanted)
     cancelled: asyncio.CancelledError | None = None
     for number, each in enumerate(waiting):
-        left_s = ends - clock()
-        allowed_s = turn_s(left_s, each.share, [other.share for other in waiting[number + 1 :]])
-        if allowed_s < TURN_MIN_S:
-            allowed_s = min(
-                TURN_MIN_S, left_s
-            )  # a part in which nothing can be done helps nobody: the first come first
+        allowed_s = _part(ends - clock(), each, waiting[number + 1 :])
         why = "it was interrupted" if cancelled else _too_short(each, allowed_s)
         if why:
             done.append(_no_turn(each, wanted, allowed_s, why))
@@ -140,8 +136,23 @@ async def take_turns(
             turn, cancelled = await _take(each, wanted, allowed_s, tell)
             done.append(turn)
         tell(_told(done[-1]))
+    idle = [number for number, turn in enumerate(done) if turn.idle]
+    while idle and not cancelled:
+        number = idle.pop(0)
+        each = waiting[number]
+        allowed_s = _part(ends - clock(), each, [waiting[other] for other in idle])
+        if not _too_short(each, allowed_s):
+            turn, cancelled = await _take(each, wanted, allowed_s, tell, second="-2")
+            done[number] = both(done[number], turn)
+            tell(_told(done[number]))
     if cancelled:
         raise cancelled
+
+
+def _part(left_s: float, each: Ordered, later: Sequence[Ordered]) -> float:
+    """A part in which nothing can be done helps nobody: then the first come first."""
+    fair_s = turn_s(left_s, each.share, [other.share for other in later])
+    return fair_s if fair_s >= TURN_MIN_S else min(TURN_MIN_S, left_s)
 
 
 def _too_short(each: Ordered, allowed_s: float) -> str:
@@ -176,13 +187,13 @@ def _again(words: Sequence[str], wanted: Wanted) -> str:
 
 
 async def _take(
-    each: Ordered, wanted: Wanted, allowed_s: float, tell: Callable[[str], None]
+    each: Ordered, wanted: Wanted, allowed_s: float, tell: Callable[[str], None], second: str = ""
 ) -> tuple[Turn, asyncio.CancelledError | None]:
     ending = ending_s(allowed_s)
     words = each.words(allowed_s - ending)
     again = _again(words, wanted)
     tell(f"{each.name}: {allowed_s:.0f} s at most · {again}")
-    folder = wanted.folder / each.name.replace(" ", "-")
+    folder = wanted.folder / (each.name.replace(" ", "-") + second)
     folder.mkdir(parents=True)
     began = time.monotonic()
     command = [*wanted.program, *words, *wanted.options, "--out", str(folder)]
