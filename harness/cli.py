@@ -750,15 +750,23 @@ def gate(
 
 
 @app.command(epilog="Examples: topup-chaos guard · topup-chaos guard --target yours.toml")
-def guard(target: Target = REFERENCE) -> None:
+def guard(
+    target: Annotated[
+        Path | None, typer.Option(help="A target.toml.", show_default="the profile's, or the reference service")
+    ] = None,
+    profile: Annotated[
+        Path | None, typer.Option(help="Where the release profile stands.", show_default="as for the gate")
+    ] = None,
+) -> None:
     """Which credentials, endpoints and databases a configuration points at; what is mixed, or looks like production, is refused.
 
     It reads the target and the environment that its service would inherit, starts nothing, and shows no secret. Exits 2 when
     something is refused, and names the field and the remedy. Every command that starts a stack does the same first.
     """
+    from harness.gate.profile import read_profile
     from harness.gating import show_guard
 
-    show_guard(target, Console())
+    show_guard(target or read_profile(profile, Path())[0].target or REFERENCE, Console())
 
 
 @app.command(

@@ -221,6 +221,7 @@ def show_guard(target: Path, console: Console) -> None:
     """What the configuration points at. Raises `TargetError` when any of it is refused."""
     inspection = inspect(read_target(target), os.environ)
     say = _sayer(console)
+    say(f"{target}, and the environment of this shell")
     width = max((len(each.field) for each in inspection.pointed), default=0)
     for each in inspection.pointed:
         mark = "REFUSED" if each.why else "ok"

@@ -5,10 +5,7 @@ from dataclasses import dataclass
 
 REPORTS_S = 5.0
 """Kept back for the gate's own reports."""
-ENDING_S = 15.0
-"""An engine is told to begin nothing more so long before its time is over: a run that goes on must come to its end."""
-STOPPING_S = 8.0
-"""One that still goes on so long before is told to end, and writes what it has."""
+ENDING_MIN_S, ENDING_MAX_S = 10.0, 60.0
 TURN_MIN_S = 30.0
 """A stack comes up and goes down in a part of this. With less there is no turn."""
 
@@ -19,6 +16,14 @@ class Share:
 
     weight: float
     at_most_s: float | None = None
+
+
+def ending_s(allowed_s: float) -> float:
+    """So long before its time is over an engine is told to begin nothing more, and halfway from there to end.
+
+    A fifth: a run that goes on must come to its end, on a machine that is slow because others use it too.
+    """
+    return min(ENDING_MAX_S, max(ENDING_MIN_S, allowed_s / 5))
 
 
 def turn_s(left_s: float, own: Share, later: Sequence[Share]) -> float:

@@ -159,6 +159,7 @@ def _of_suite(turn: Turn, suite: _Suite, engine: Engine) -> Turn:
         unjudged=frozenset(each.invariant for run in weighing for each in run.doubts),
         unknown=[*turn.unknown, *unknown],
         notes=notes,
+        idle=bool(counted) and not (turn.unknown or suite.left) and all(_is_idle(run) for run in counted),
     )
 
 
@@ -167,9 +168,14 @@ def _runs(number: int) -> str:
 
 
 def _proves_nothing(run: _Run, engine: Engine) -> bool:
-    """A story of chance that broke what nothing met, or tried what could not be done."""
+    """A story of chance that says nothing of the service."""
+    return engine.name == "explore" and run.status == UNKNOWN and _is_idle(run)
+
+
+def _is_idle(run: _Run) -> bool:
+    """Its plan broke what nothing met, or tried what could not be done, and no other doubt is left."""
     doubts = {each.invariant for each in run.doubts}
-    return engine.name == "explore" and run.status == UNKNOWN and bool(doubts) and doubts <= PLANS_OWN
+    return bool(doubts) and doubts <= PLANS_OWN
 
 
 def _unreached(run: _Run) -> bool:

@@ -1,7 +1,7 @@
 """What came of a gate: each engine's turn, each finding and whether it is new, and the verdict of the whole."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
@@ -23,7 +23,8 @@ class Turn:
     """One engine, and what it found. `tried` are the pairs of rule and place that were put to the test, whatever came of it.
 
     `unknown` says what could not be shown, `notes` what a reader should know and does not weigh. `judged` are invariants
-    that gave a verdict somewhere, `unjudged` those that were unknown in some run that is about them.
+    that gave a verdict somewhere, `unjudged` those that were unknown in some run that is about them. `idle`: it is unknown for
+    no other reason than that its plans broke what nothing met, which says nothing of the service.
     """
 
     engine: str
@@ -42,11 +43,27 @@ class Turn:
     unjudged: frozenset[str] = frozenset()
     unknown: Sequence[str] = ()
     notes: Sequence[str] = ()
+    idle: bool = False
 
     @property
     def status(self) -> Status:
         """Broken where anything was found, also what is accepted."""
         return Status.BROKEN if self.findings else Status.UNKNOWN if self.unknown else Status.HOLDS
+
+
+def both(first: Turn, second: Turn) -> Turn:
+    """Two turns of one engine, of which the first was idle: what either found was found, and the second says what was shown."""
+    again = [
+        each for each in first.findings if each.fingerprint not in {other.fingerprint for other in second.findings}
+    ]
+    return replace(
+        second,
+        allowed_s=first.allowed_s + second.allowed_s,
+        took_s=first.took_s + second.took_s,
+        findings=[*second.findings, *again],
+        tried=first.tried | second.tried,
+        notes=[*second.notes, f"its second turn; in the first, {first.unknown[0]}"],
+    )
 
 
 class State(Enum):

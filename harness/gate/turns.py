@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.engines.suite import program
-from harness.gate.budget import ENDING_S, STOPPING_S, TURN_MIN_S, Share, turn_s
+from harness.gate.budget import ENDING_MIN_S, TURN_MIN_S, Share, ending_s, turn_s
 from harness.gate.profile import Engine, Explore, Fuzz, Interleave, Load, Profile, Suite, Sweep
 from harness.gate.reading import Unreadable, read_left
-from harness.gate.result import Turn
+from harness.gate.result import Turn, both
 from harness.stacks.children import Child, start_child
 
 LOAD_SHORTEST_S = 5
@@ -27,6 +27,7 @@ LOAD_AROUND_S = 10.0
 """What a stack and the judging take beside the payers' time."""
 KILLING_S = 2.0
 """Kept back of what an engine has to end in, for when it does not."""
+TELLING_S = 20.0
 SAYS = {0: "holds", 1: "broken", 2: "could not begin", 3: "unknown", 70: "crashed", 130: "was stopped"}
 
 
@@ -121,17 +122,13 @@ async def take_turns(
 ) -> None:
     """Give every engine its turn, adding to *done*; all of it ends before *ends*, on *clock*.
 
-    What had no turn is there too, and unknown. When it is cancelled, the engine whose turn it is ends, and what it has is kept.
+    One whose plans met nothing to break has a second turn when there is time left, as a slow machine has it. What had no turn
+    is there too, and unknown. When it is cancelled, the engine whose turn it is ends, and what it has is kept.
     """
     waiting = ordered(wanted)
     cancelled: asyncio.CancelledError | None = None
     for number, each in enumerate(waiting):
-        left_s = ends - clock()
-        allowed_s = turn_s(left_s, each.share, [other.share for other in waiting[number + 1 :]])
-        if allowed_s < TURN_MIN_S:
-            allowed_s = min(
-                TURN_MIN_S, left_s
-            )  # a part in which nothing can be done helps nobody: the first come first
+        allowed_s = _part(ends - clock(), each, waiting[number + 1 :])
         why = "it was interrupted" if cancelled else _too_short(each, allowed_s)
         if why:
             done.append(_no_turn(each, wanted, allowed_s, why))
@@ -139,12 +136,27 @@ async def take_turns(
             turn, cancelled = await _take(each, wanted, allowed_s, tell)
             done.append(turn)
         tell(_told(done[-1]))
+    idle = [number for number, turn in enumerate(done) if turn.idle]
+    while idle and not cancelled:
+        number = idle.pop(0)
+        each = waiting[number]
+        allowed_s = _part(ends - clock(), each, [waiting[other] for other in idle])
+        if not _too_short(each, allowed_s):
+            turn, cancelled = await _take(each, wanted, allowed_s, tell, second="-2")
+            done[number] = both(done[number], turn)
+            tell(_told(done[number]))
     if cancelled:
         raise cancelled
 
 
+def _part(left_s: float, each: Ordered, later: Sequence[Ordered]) -> float:
+    """A part in which nothing can be done helps nobody: then the first come first."""
+    fair_s = turn_s(left_s, each.share, [other.share for other in later])
+    return fair_s if fair_s >= TURN_MIN_S else min(TURN_MIN_S, left_s)
+
+
 def _too_short(each: Ordered, allowed_s: float) -> str:
-    if isinstance(each.engine, Load) and allowed_s - ENDING_S - LOAD_AROUND_S < min(
+    if isinstance(each.engine, Load) and allowed_s - ending_s(allowed_s) - LOAD_AROUND_S < min(
         LOAD_SHORTEST_S, each.engine.time_s
     ):
         return f"{allowed_s:.0f} s were left for it, which is too short for payers to come"
@@ -161,7 +173,7 @@ def _less(engine: Engine, seconds: float) -> Sequence[str]:
 
 
 def _no_turn(each: Ordered, wanted: Wanted, allowed_s: float, why: str) -> Turn:
-    words = each.words(max(allowed_s, TURN_MIN_S + ENDING_S))
+    words = each.words(max(allowed_s, TURN_MIN_S + ENDING_MIN_S))
     return Turn(
         engine=each.engine.name,
         name=each.name,
@@ -175,42 +187,58 @@ def _again(words: Sequence[str], wanted: Wanted) -> str:
 
 
 async def _take(
-    each: Ordered, wanted: Wanted, allowed_s: float, tell: Callable[[str], None]
+    each: Ordered, wanted: Wanted, allowed_s: float, tell: Callable[[str], None], second: str = ""
 ) -> tuple[Turn, asyncio.CancelledError | None]:
-    words = each.words(allowed_s - ENDING_S)
+    ending = ending_s(allowed_s)
+    words = each.words(allowed_s - ending)
     again = _again(words, wanted)
     tell(f"{each.name}: {allowed_s:.0f} s at most · {again}")
-    folder = wanted.folder / each.name.replace(" ", "-")
+    folder = wanted.folder / (each.name.replace(" ", "-") + second)
     folder.mkdir(parents=True)
     began = time.monotonic()
     command = [*wanted.program, *words, *wanted.options, "--out", str(folder)]
     child = start_child(command, {**os.environ, "COLUMNS": "160"}, folder / "output.txt")
     late, cancelled = "", None
+    telling = asyncio.create_task(_tell_on(each.name, child, tell))
     try:
-        code = await child.wait(allowed_s - STOPPING_S)
+        code = await child.wait(allowed_s - ending / 2)
     except TimeoutError:
         late = f"its {allowed_s:.0f} s were over, and it was stopped"
-        code = await _stop(child)
+        code = await _stop(child, ending / 2)
     except asyncio.CancelledError as interruption:
         late, cancelled = "it was interrupted", interruption
-        code = await _stop(child)
+        code = await _stop(child, ending / 2)
+    finally:
+        telling.cancel()
     turn = Turn(
         engine=each.engine.name,
         name=each.name,
         again=again,
         allowed_s=allowed_s,
         took_s=time.monotonic() - began,
-        unknown=[*_less(each.engine, allowed_s - ENDING_S), *filter(None, [late])],
+        unknown=[*_less(each.engine, allowed_s - ending), *filter(None, [late])],
     )
     return _read(turn, folder, each.engine, code, child), cancelled
 
 
-async def _stop(child: Child) -> int:
+async def _tell_on(name: str, child: Child, tell: Callable[[str], None]) -> None:
+    """Now and then, the last that it said: whoever watches for minutes sees that it goes on."""
+    while True:
+        await asyncio.sleep(TELLING_S)
+        if last := _last_line(child):
+            tell(f"  {name}: {last}")
+
+
+def _last_line(child: Child) -> str:
+    return next((line.strip() for line in reversed(child.log_tail().splitlines()) if line.strip()), "")
+
+
+async def _stop(child: Child, within_s: float) -> int:
     """Have it end and write what it has; kill it when it does not."""
     with suppress(ProcessLookupError):
         os.kill(child.pid, signal.SIGTERM)  # to it alone: it ends its own in order
     try:
-        return await child.wait(STOPPING_S - KILLING_S)
+        return await child.wait(within_s - KILLING_S)
     except TimeoutError:
         child.kill()
         return await child.wait(KILLING_S)
@@ -218,15 +246,15 @@ async def _stop(child: Child) -> int:
 
 def _read(turn: Turn, folder: Path, engine: Engine, code: int, child: Child) -> Turn:
     """What it left, held against its exit code: one that says more than its report is not believed to hold."""
-    said = SAYS.get(code, f"ended with {code}")
+    said = SAYS.get(code, f"ended with {code}" if code >= 0 else "was killed")
     reports = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
     try:
         if not reports:
             raise Unreadable("it left no report")
         turn = replace(read_left(turn, reports[0], engine), folder=reports[0])
     except Unreadable as wrong:
-        last = next((line for line in reversed(child.log_tail().splitlines()) if line.strip()), "")
-        why = f"it {said}; {wrong}" + (f"; it said: {last.strip()}" if last else "")
+        last = _last_line(child)
+        why = f"it {said}; {wrong}" + (f"; it said: {last}" if last else "")
         return replace(turn, unknown=[*turn.unknown, why])
     if code not in (0, 1, 3, 130) or (code == 1 and not turn.findings):
         return replace(turn, unknown=[*turn.unknown, f"it {said}, and its report does not say why"])

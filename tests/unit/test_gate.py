@@ -20,7 +20,7 @@ from harness.gate.budget import Share, turn_s
 from harness.gate.classing import classed
 from harness.gate.profile import Profile, ProfileError, default, read_profile
 from harness.gate.reading import Unreadable, read_left
-from harness.gate.result import Result, State, Turn, last_record, read_record, record_of
+from harness.gate.result import Result, State, Turn, both, last_record, read_record, record_of
 from harness.gate.thresholds import not_shown
 from harness.gate.turns import Wanted, ordered, take_turns
 from harness.verdict import Status
@@ -145,7 +145,10 @@ if words[0] == "run":
 if words[0] == "interleave":
     sys.exit("no stack: there is no PostgreSQL")
 out.mkdir(parents=True)
-(out / "run.json").write_text(pathlib.Path({report!r}).read_text())
+report = pathlib.Path({report!r})
+if out.parent.name == "load":
+    report = report.with_name("idle.json")
+(out / "run.json").write_text(report.read_text())
 sys.exit({code})
 """
 
@@ -168,16 +171,22 @@ def run_json(status: str = "holds", name: str = "calm", left: int = 0, **verdict
 
 
 def played(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: dict[str, Any], whole_s: float, code: int = 0
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    profile: dict[str, Any],
+    whole_s: float,
+    code: int = 0,
+    idle: str = "faults-bite",
 ) -> list[Turn]:
     """What comes of the turns, where engines are a few lines that leave a report, or hang, or cannot begin."""
-    for name, seconds in {"TURN_MIN_S": 1.5, "ENDING_S": 1.0, "STOPPING_S": 0.6}.items():
+    for name, seconds in {"TURN_MIN_S": 1.5, "KILLING_S": 0.3}.items():
         monkeypatch.setattr(turns_module, name, seconds)
+    monkeypatch.setattr(turns_module, "ending_s", lambda _: 1.2)
     report = tmp_path / "report.json"
     report.write_text(run_json())
+    report.with_name("idle.json").write_text(run_json("unknown", invariant=idle, because="nothing crossed"))
     script = tmp_path / "engine.py"
     script.write_text(ENGINE.format(report=str(report), code=code))
-    monkeypatch.setattr(turns_module, "KILLING_S", 0.3)
     wanted = Wanted(
         profile=Profile.model_validate(profile),
         seed=1,
@@ -224,6 +233,24 @@ def test_less_than_the_profile_asks_for_is_unknown(tmp_path: Path, monkeypatch: 
     (short,) = played(tmp_path, monkeypatch, {"explore": {"time_s": 500}}, whole_s=20)
 
     assert short.status is Status.UNKNOWN and "of the 500 s that the profile asks for" in short.unknown[0]
+
+
+def test_an_engine_whose_plans_met_nothing_has_a_second_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says so; where the doubt is about the service, the first turn stands."""
+    (again,) = played(tmp_path, monkeypatch, {"load": {"time_s": 5}}, whole_s=60)
+    (tmp_path / "other").mkdir()
+    (stands,) = played(tmp_path / "other", monkeypatch, {"load": {"time_s": 5}}, whole_s=60, idle="settles-in-time")
+
+    assert again.status is Status.HOLDS and "its second turn; in the first, calm: faults-bite" in again.notes[0]
+    assert stands.status is Status.UNKNOWN and not (tmp_path / "other" / "gate" / "load-2").exists()
+
+
+def test_what_the_first_of_two_turns_found_was_found() -> None:
+    """Whatever the second says."""
+    merged = both(turn(BROKEN, unknown=["idle"], idle=True), turn(HELD))
+
+    assert {each.rule.id for each in merged.findings} == {BROKEN.rule.id, HELD.rule.id}
+    assert merged.unknown == () and merged.took_s == 18
 
 
 # What engines leave

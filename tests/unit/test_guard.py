@@ -163,6 +163,21 @@ def test_the_command_says_what_there_is_and_refuses_a_mix(
     assert FAKE not in printed.out + printed.err
 
 
+def test_the_command_reads_the_target_of_the_profile(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The one that the gate would put to the test."""
+    planted = NODE.read_text().replace('MERCHANT = "{merchant}"', 'DATABASE_HOST = "10.0.0.7"')
+    (tmp_path / "target.toml").write_text(planted)
+    (tmp_path / "release.toml").write_text("[gate]\ntarget = 'target.toml'\n[gate.suite]\n")
+    monkeypatch.setattr("sys.argv", ["topup-chaos", "guard", "--profile", str(tmp_path / "release.toml")])
+
+    with pytest.raises(SystemExit) as refused:
+        cli.main()
+
+    assert refused.value.code == 2 and "target.toml [start.env] DATABASE_HOST: 10.0.0.7" in capsys.readouterr().err
+
+
 def test_no_stack_is_started_for_a_mix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """By whatever command: the refusal stands before the first process."""
 
