@@ -12,11 +12,9 @@ that cries on the service done right has caught nothing. Writes `reports/peers.m
 
 import argparse
 import asyncio
-import hashlib
 import multiprocessing
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,17 +23,18 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
 
-from harness.cache import cache_dir
 from harness.cli import REFERENCE
 from harness.stacks.processes import MERCHANT, processes
 from reference_impl.mutants import catalogue
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+from environment import environment  # noqa: E402 - beside the folder of this file, which is all that Python looks into
+
 PAGE = HERE.parent.parent.parent / "reports" / "peers.md"
 PINS = HERE / "schemathesis.txt"
 CLEAN = ""
@@ -68,7 +67,7 @@ Command = Callable[[str, str, Mapping[str, str], int, float], Sequence[str]]
 def schemathesis(service: str, _mutant: str, _env: Mapping[str, str], seed: int, seconds: float) -> Sequence[str]:
     excluded = ",".join(FAILS_ON_THE_CLEAN)
     return [
-        *(str(environment() / "bin" / "schemathesis"), "run", f"{service}/openapi.json", "--header", CUSTOMER),
+        *(str(environment(PINS) / "bin" / "schemathesis"), "run", f"{service}/openapi.json", "--header", CUSTOMER),
         *("--checks", "all", "--exclude-checks", excluded, "--max-time", f"{seconds:g}", "--seed", str(seed)),
         *("--no-shrink", "--warnings", "off"),
     ]
@@ -100,19 +99,6 @@ TOOLS: Mapping[str, Command] = {
     "locust": locust,
     "topup-chaos": topup_chaos,
 }
-
-
-@cache
-def environment() -> Path:
-    """Where Schemathesis is installed, apart from what this project runs on; made the first time, which needs a network."""
-    folder = cache_dir() / "peers" / hashlib.sha256(PINS.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    if not (folder / ".ready").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        subprocess.run([*pip, "--no-deps", "--requirement", str(PINS)], check=True)
-        (folder / ".ready").touch()
-    return folder
 
 
 def attempt(tool: str, mutant: str, seed: int, seconds: float) -> Tried:
@@ -170,10 +156,10 @@ def table(tried: Sequence[Tried], seconds: float, tools: Sequence[str]) -> str:
         "",
         f"Made by `python tests/benchmarks/peers/compare.py` on {datetime.now(UTC):%Y-%m-%d}: {seconds:g} s for each tool and bug,",
         f"in calm weather, but for topup-chaos, which makes its own. {_versions()}.",
-        f"{platform.platform()}, {os.cpu_count()} cores, a load of {os.getloadavg()[0]:.0f} at the end.",
+        f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.0f} at the end.",
         "",
-        f"{len(mutants)} of {len(known)} planted bugs, drawn evenly from their list. A bug is caught when the exit code says so (1; of",
-        "topup-chaos 3 is unknown, and not caught). A tool that cries on the service done right has caught nothing.",
+        f"{len(mutants)} of {len(known)} planted bugs, drawn evenly from their list. A bug is caught when the exit code says",
+        "so (1; of topup-chaos 3 is unknown, and not caught). A tool that cries on the service done right has caught nothing.",
         "",
         f"| planted bug | promise | {' | '.join(tools)} |",
         "|---|---|" + "---|" * len(tools),
@@ -219,7 +205,7 @@ def main() -> None:
     asked.add_argument("--workers", type=int, default=1, help="how many at once")
     asked.add_argument("--seed", type=int, default=1)
     options = asked.parse_args()
-    environment()
+    environment(PINS)
     tools = options.tool or list(TOOLS)
     mutants = options.mutant or list(catalogue())[:: options.every]
     tried: list[Tried] = []
