@@ -2,8 +2,10 @@
 
 import inspect
 import io
+import re
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -239,6 +241,12 @@ def test_every_mutant_stands_under_one_theme() -> None:
     promises = [promise for several in THEMES.values() for promise in several]
     assert len(promises) == len(set(promises))
     assert set(promises) <= set(INVARIANTS)
+
+
+def test_every_mutant_stands_in_the_table_of_mistakes() -> None:
+    """And the table names none that is gone."""
+    page = (Path(mutants.__file__).parent / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", page)) == set(MUTANTS)
 
 
 def test_there_are_sixty_mutants_at_least() -> None:
