@@ -138,6 +138,10 @@ class Draft:
     def reconcile(self) -> None:
         self._do(Operation(id=self._next("r"), kind="reconcile"))
 
+    def compare(self) -> None:
+        """The service is made to compare its books with the provider's, and to say what differs."""
+        self._do(Operation(id=self._next("o"), kind="compare"))
+
     def release(self) -> None:
         """Let go what a mood holds back."""
         self._do(Operation(id=self._next("l"), kind="release"))

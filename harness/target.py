@@ -96,6 +96,7 @@ class Operations(_Model):
     discrepancies: Operation | None = None
     reconcile: Operation | None = None
     figures: Operation | None = None
+    compare: Operation | None = None
 
     def named(self, kind: str) -> Operation | None:
         found: Operation | None = getattr(self, kind, None)
@@ -162,6 +163,8 @@ class Target(_Model):
             missing["timeline-is-complete"] = "its [operations.timeline] names no `correlation` in the answer"
         if self.operations.figures is None:
             missing["duplicates-are-counted"] = "it has no [operations.figures]"
+        if self.operations.compare is None:
+            missing["reconciliation-finds-all"] = "it has no [operations.compare]"
         if not self.words:
             missing |= dict.fromkeys(WORDED, "it has no [words]")
         return missing

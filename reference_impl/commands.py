@@ -1,16 +1,23 @@
 """What an operator does at a terminal: `python -m reference_impl COMMAND`. Each reads the database that DATABASE_URL names."""
 
 import asyncio
+import json
 import os
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import asyncpg
 import typer
 
-from reference_impl.logs import clean
+from reference_impl.logs import clean, configure
+from reference_impl.parts import Parts
+from reference_impl.service import World, running
 from reference_impl.timeline import Moment, NoSuchTopUp, timeline
+
+if TYPE_CHECKING:
+    from reference_impl.settings import Settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The reference service, from a terminal.")
 
@@ -43,6 +50,30 @@ def print_timeline(
             typer.echo(moment)
     except NoSuchTopUp as missing:
         fail(str(missing))
+
+
+@app.command()
+def reconcile(
+    every_s: Annotated[float, typer.Option(min=0, help="Again every so many seconds, until stopped; 0: once.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="The report for a program, one line a run.")] = False,
+) -> None:
+    """Settle what is open and compare the books, outside of any request. Needs the service's settings; exits 1 on findings."""
+    from reference_impl.settings import Settings
+
+    settings = Settings(outbox_every_s=86_400, reconcile_every_s=0)  # type: ignore[call-arg] # the rest: environment
+    configure(settings.log_level, sys.stderr)
+    raise typer.Exit(asyncio.run(_reconcile(settings, every_s, as_json)))
+
+
+async def _reconcile(settings: "Settings", every_s: float, as_json: bool) -> int:
+    async with running(settings, Parts(), World()) as service:
+        while True:
+            await service.reconciler.run()
+            report = await service.comparer.run("schedule" if every_s else "terminal")
+            typer.echo(json.dumps(report.as_json()) if as_json else report.as_text())
+            if not every_s:
+                return 1 if report.findings else 0
+            await asyncio.sleep(every_s)
 
 
 def lines_of(paths: Iterable[Path]) -> Iterable[str]:

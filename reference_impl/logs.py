@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TextIO
 from uuid import uuid4
 
 import structlog
@@ -85,15 +85,16 @@ _SHARED: list[Processor] = [
 ]
 
 
-def configure(level: str) -> None:
-    """Send our own lines, and those of the libraries below, through the same processors to stdout."""
+def configure(level: str, to: TextIO | None = None) -> None:
+    """Send our own lines, and those of the libraries below, through the same processors to stdout, or *to* elsewhere."""
+    stream = to or sys.stdout
     structlog.configure(
         processors=[*_SHARED, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_SHARED,

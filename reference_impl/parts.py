@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from reference_impl.callbacks import CallbackIntake
+from reference_impl.comparison import Comparer
 from reference_impl.initiation import Initiation
 from reference_impl.keys import IdempotencyKeys
 from reference_impl.ledger import Ledger
@@ -30,3 +31,4 @@ class Parts:
     keys: type[IdempotencyKeys] = IdempotencyKeys
     outbox: type[Outbox] = Outbox
     metrics: type[Metrics] = Metrics
+    comparer: type[Comparer] = Comparer

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from reference_impl import accounts, discrepancies, initiation, refunds, topups
 from reference_impl.accounts import Account
 from reference_impl.answers import Answer, Problem, problem, unavailable
+from reference_impl.comparison import history
 from reference_impl.database import DATABASE_ERRORS
 from reference_impl.metrics import CONTENT_TYPE
 from reference_impl.money import Money
@@ -154,6 +155,19 @@ async def figures(service: ServiceOf) -> Response:
 @router.post("/admin/reconcile")
 async def reconcile(service: ServiceOf) -> Response:
     return respond(Answer(200, asdict(await service.reconciler.run())))
+
+
+@router.post("/admin/comparisons")
+async def compare(service: ServiceOf) -> Response:
+    """Settle what is open, then compare the books. What is found is kept, and stands in the answer."""
+    await service.reconciler.run()
+    return respond(Answer(200, (await service.comparer.run("on demand")).as_json()))
+
+
+@router.get("/admin/comparisons")
+async def comparisons(service: ServiceOf) -> Response:
+    async with service.database.connection() as connection:
+        return respond(Answer(200, {"comparisons": await history(connection)}))
 
 
 async def owned(service: Service, customer: str, account: str) -> Account:

@@ -6,13 +6,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import httpx
 import structlog
 
 from reference_impl.callbacks import CallbackIntake
+from reference_impl.comparison import Comparer
 from reference_impl.database import Database
 from reference_impl.initiation import Initiation
 from reference_impl.ledger import Ledger
@@ -47,6 +48,7 @@ class Service:
     callbacks: CallbackIntake
     ledger: Ledger
     reconciler: Reconciler
+    comparer: Comparer
     outbox: Outbox
     metrics: Metrics
     now: Callable[[], datetime]
@@ -83,6 +85,13 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
         callbacks = parts.callbacks(database, verifier, states, ledger, outbox, metrics, world.now, world.monotonic)
         refunds = parts.refunds(database, keys, ledger, provider, callbacks, world.now)
         reconciler = parts.reconciler(database, provider, initiation, refunds, callbacks, metrics, world.now)
+        comparer = parts.comparer(
+            database,
+            provider,
+            world.now,
+            window=timedelta(seconds=settings.compare_window_s),
+            patience_s=settings.compare_patience_s,
+        )
         async with (
             _repeating(settings.outbox_every_s, outbox.flush),
             _repeating(settings.reconcile_every_s, reconciler.run),
@@ -94,6 +103,7 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 callbacks=callbacks,
                 ledger=ledger,
                 reconciler=reconciler,
+                comparer=comparer,
                 outbox=outbox,
                 metrics=metrics,
                 now=world.now,

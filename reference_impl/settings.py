@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     provider_attempts: int = Field(default=3, ge=1)
     reconcile_every_s: float = Field(default=0, ge=0)
     """0: only on demand."""
+    compare_window_s: float = Field(default=2 * 86_400, gt=0)
+    """How old a top-up may be to be compared with the provider's book. Older ones were, by earlier runs."""
+    compare_patience_s: float = Field(default=30, ge=0)
+    """How long what differs may take to be mended by a callback on its way before it is a finding."""
     outbox_every_s: float = Field(default=0.5, gt=0)
     notify_url: str = ""
     """Empty: notifications are written to the log only."""

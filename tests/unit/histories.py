@@ -103,6 +103,14 @@ class Story:
         """The service shows its figures: how many duplicates it has seen."""
         return self._client("answered", "figures", "n1", 1, outcome="done", status=200, duplicates=duplicates)
 
+    def compares(self, *differing: str) -> Event:
+        """The service is made to compare the books, and reports that these payments differ."""
+        asked = self._client("invoked", "compare", "o1", 1)
+        self._client("answered", "compare", "o1", 1, outcome="done", status=200)
+        for payment in differing:
+            self.event("service", "finding", id="o1", payment=payment, **{"class": "missing credit"})
+        return asked
+
     def wants_back(self, n: int = 1, amount: int = 200, *, key: str = "b1", attempt: int = 1) -> Event:
         """Customer service asks for a part of a top-up to be given back."""
         about = {"top_up": f"tu_{n}", "amount_minor": amount, "key": key, "account": self._money["account"]}

@@ -1,6 +1,6 @@
 """The recipes for CI, as far as can be without the services: against their schemas, and their scripts really run.
 
-The program that they start is a few lines here, which leave what a gate leaves; `live/test_gate.py` runs the shell recipe on
+The program that they start is a few lines here, which leave what a gate leaves; `live/test_gating.py` runs the shell recipe on
 the real one.
 """
 

@@ -980,6 +980,59 @@ def a_service_that_was_started_again(story: Story) -> None:
     story.figures(1)
 
 
+# reconciliation-finds-all
+
+
+@holds("reconciliation-finds-all")
+def what_differs_is_reported_and_nothing_else(story: Story) -> None:
+    story.captured(1)
+    story.captured(2)
+    story.compares("pay_2")
+    story.captured(3)
+    story.entry(1)
+    story.audited()
+
+
+@broken("reconciliation-finds-all", "pay_1 was put aside, and the service's report does not list it", "pay_1")
+@holds("every-payment-is-credited")
+def a_payment_put_aside_that_nobody_reports(story: Story) -> None:
+    story.asks()
+    story.captured(1, 1)
+    story.set_aside()
+    story.compares()
+    story.audited()
+
+
+@holds("reconciliation-finds-all")
+@broken("every-payment-is-credited", "pay_1", "pay_1", "lost")
+def a_payment_that_is_lost_is_left_to_the_promise_that_names_it(story: Story) -> None:
+    story.captured()
+    story.compares()
+    story.audited()
+
+
+@broken(
+    "reconciliation-finds-all", "the service's report lists pay_1 as missing credit, and it does not differ", "pay_1"
+)
+def an_alarm_about_nothing(story: Story) -> None:
+    story.captured()
+    story.compares("pay_1")
+    story.entry()
+    story.audited()
+
+
+@unknown("reconciliation-finds-all", "the service was never once made to compare the books")
+def books_that_are_not_compared(story: Story) -> None:
+    story.captured()
+    story.told()
+
+
+@unknown("reconciliation-finds-all", "no payment was captured before the books were compared")
+def books_that_are_compared_too_early(story: Story) -> None:
+    story.compares()
+    story.captured()
+
+
 # same-key-same-answer
 
 

@@ -197,6 +197,7 @@ def _audit(story: Story, wishes: list[Wish], written: dict[int | str, float]) ->
     _ledger(story, BEFORE, wishes, written)
     written |= {wish.n: story.now for wish in wishes if wish.fate == "found"}
     _ledger(story, FINAL, wishes, written)
+    story.compares(*(f"pay_{wish.n}" for wish in wishes if wish.fate != "declined" and not wish.in_ledger))
     for wish in wishes:
         _looks(story, wish, wish.word, final=True)
         states = STEPS[wish.fate]
@@ -481,6 +482,13 @@ def a_step_that_there_is_not(events: list[Event], victim: Wish) -> list[Event]:
 @anomaly("transitions-are-legal")
 def a_step_without_a_cause(events: list[Event], victim: Wish) -> list[Event]:
     return changed(events, lambda e: e.get("to") == "Credited" and e["top_up"] == f"tu_{victim.n}", cause=None)
+
+
+@anomaly("reconciliation-finds-all")
+def an_alarm_about_a_payment_that_agrees(events: list[Event], victim: Wish) -> list[Event]:
+    [compared] = [e for e in events if e.kind == "answered" and e["operation"] == "compare"]
+    finding = {"id": compared["id"], "payment": f"pay_{victim.n}", "class": "missing credit"}
+    return after(events, compared, replace(compared, actor="service", kind="finding", facts=finding))
 
 
 @anomaly("duplicates-are-counted")
