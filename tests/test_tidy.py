@@ -47,7 +47,7 @@ FLOORS = (
     ("harness.audit", "harness.deeds", "harness.faults", "harness.stacks", "harness.locust", "harness.weather"),
     ("harness.runner",),
     ("harness.engines", "reports"),
-    ("harness.doctor", "harness.fuzzing", "harness.cli"),
+    ("harness.doctor", "harness.fuzzing", "harness.cli", "harness.testing", "harness.pytest_plugin"),
 )
 
 load(harness.faults)
