@@ -9,8 +9,9 @@ import asyncio
 import concurrent.futures
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -61,16 +62,19 @@ async def explore(asked: Explore, progress: Progress, watcher: Watcher) -> None:
     progress.spend("stack down", opening)
 
 
-async def explore_on(stack: Processes, asked: Explore, progress: Progress, watcher: Watcher) -> None:
-    """Tell stories and carry them out until one is broken or the budget is spent.
+async def explore_on(
+    stack: Processes, asked: Explore, progress: Progress, watcher: Watcher, numbers: Iterator[int] | None = None
+) -> None:
+    """Tell stories and carry them out until one is broken or the budget is spent. *numbers* tell the runs of one stack apart.
 
     Hypothesis is not asynchronous: it has a thread of its own, which waits for each plan to be carried out here.
     """
+    numbers = numbers or count(1)
     with (progress.folder / "history.jsonl").open("w", encoding="utf-8") as sink:
 
         async def one(plan: Plan) -> Run:
             job = Job(plan, asked.again(plan), asked.mutant, asked.dialect)
-            return await carry_out_one(job, stack, len(progress.runs) + 1, sink)
+            return await carry_out_one(job, stack, next(numbers), sink)
 
         machine = type("Exploration", (asked.machine,), {"speech": await stack.provider.speech()})
         teller = _Teller(asked, machine, progress, watcher, asyncio.get_running_loop(), one)
@@ -104,7 +108,7 @@ class _Teller:
         self._stopped = threading.Event()
         self._under_way: concurrent.futures.Future[Run] | None = None
         self.error: Exception | None = None
-        self._began = time.monotonic()
+        self._began, self._told = time.monotonic(), 0
 
     def tell(self) -> None:
         try:
@@ -127,11 +131,17 @@ class _Teller:
             return
         for plan in kept.plans():
             for _ in range(TRIES):
-                self._tell_one(plan)
+                self._carry_out(plan)
             kept.forget(plan)
 
     def _tell_one(self, plan: Plan) -> None:
-        if self._stopped.is_set() or self._spent():
+        if self._asked.examples is not None and self._told >= self._asked.examples:
+            raise Enough
+        self._told += 1
+        self._carry_out(plan)
+
+    def _carry_out(self, plan: Plan) -> None:
+        if self._stopped.is_set() or self._late():
             raise Enough
         self._watcher.begins(plan.name)
         self._under_way = asyncio.run_coroutine_threadsafe(self._one(plan), self._loop)
@@ -150,7 +160,5 @@ class _Teller:
             self._asked.found()
             raise Enough
 
-    def _spent(self) -> bool:
-        time_s, examples = self._asked.time_s, self._asked.examples
-        late = time_s is not None and time.monotonic() - self._began > time_s
-        return late or (examples is not None and len(self._progress.runs) >= examples)
+    def _late(self) -> bool:
+        return self._asked.time_s is not None and time.monotonic() - self._began > self._asked.time_s

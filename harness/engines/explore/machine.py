@@ -48,13 +48,19 @@ WEIGHTS = (0, 0, 2, 5, 10)
 """Of ten: how often a rule of a kind may be taken. Nought is off for the whole example."""
 
 
+def _nobody(plan: Plan) -> None:
+    raise RuntimeError(
+        f"nobody carries out {plan.name}: give the machine to an exploration, as in `stack.explore(TopUpMachine, examples=20)`"
+    )
+
+
 class TopUpMachine(RuleBasedStateMachine):
     """Tells a story of a top-up service, one rule a step. When it is told, `carry_out` is given the plan.
 
     Subclass it to add rules of your own; `self.tale` is the draft that they add steps to.
     """
 
-    carry_out: ClassVar[Callable[[Plan], None]]
+    carry_out: ClassVar[Callable[[Plan], None]] = staticmethod(_nobody)
     speech: ClassVar[Speech | None] = None
     """What the provider can tell, and how it can be forged; None is all that there is."""
 
