@@ -21,11 +21,9 @@ from random import Random
 from typing import Any
 from urllib.parse import urlencode
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from fake_provider.clock import iso
 from fake_provider.dialects import DIALECTS, Answer, Forgery, Forging, NothingGenuine, Notice, Wire
@@ -172,6 +170,9 @@ def _dispute(notice: Notice) -> dict[str, Any]:
 
 
 def _certificate(key: RSAPrivateKey) -> str:
+    from cryptography import x509  # only new keys need it, and start-up time is dear
+    from cryptography.x509.oid import NameOID
+
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, COMMON_NAME)])
     builder = (
         x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key())
