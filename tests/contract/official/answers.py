@@ -216,6 +216,24 @@ def alipay(asked):
     return pay.verify(data, data.pop("sign")), found
 
 
+def paypal(asked):
+    """What is fetched is the receiver's own certificate, wherever the message says that it is; `found` says where that was."""
+    import requests
+    from OpenSSL import crypto
+    from paypalrestsdk.notifications import WebhookEvent
+
+    webhook, der = asked["key"].split(":")
+    certificate = crypto.load_certificate(crypto.FILETYPE_ASN1, base64.b64decode(der))
+    text = crypto.dump_certificate(crypto.FILETYPE_PEM, certificate).decode()
+    store, fetched = crypto.X509Store(), []
+    store.add_cert(certificate)
+    WebhookEvent._get_certificate_store = classmethod(lambda cls: store)
+    requests.get = lambda url: fetched.append(url) or SimpleNamespace(text=text)
+    said = [header(asked, f"paypal-{name}") for name in ("cert-url", "transmission-sig", "auth-algo")]
+    id, time = header(asked, "paypal-transmission-id"), header(asked, "paypal-transmission-time")
+    return WebhookEvent.verify(id, time, webhook, body(asked).decode(), *said), fetched
+
+
 def acs3_signs(asked):
     from alibabacloud_tea_openapi.utils import Utils
 
