@@ -24,11 +24,11 @@ Side: TypeAlias = Literal["here", "test", "live", "elsewhere", "not known"]
 # docs.mollie.com/docs/authentication, docs.xendit.co/docs/api-keys, developer.paypal.com/braintree/docs/guides/authorization,
 # developer.squareup.com/docs/build-basics/access-tokens.
 LIVE_KEY = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?:sk|rk|pk)_live_|rzp_live_|pdl_live_|live_[A-Za-z0-9]{20}|xnd_production_|access_token\$production\$"
+    r"(?<![A-Za-z0-9])(?:(?:sk|rk|pk)_live_|rzp_live_|pdl_live_|live_[A-Za-z0-9]{20}|xnd_(?:public_)?production_|access_token\$production\$"
     r"|(?<!sandbox-)sq0[a-z]{3}-)"
 )
 TEST_KEY = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?:sk|rk|pk)_test_|rzp_test_|pdl_sdbx_|test_[A-Za-z0-9]{20}|xnd_development_|access_token\$sandbox\$"
+    r"(?<![A-Za-z0-9])(?:(?:sk|rk|pk)_test_|rzp_test_|pdl_sdbx_|test_[A-Za-z0-9]{20}|xnd_(?:public_)?development_|access_token\$sandbox\$"
     r"|sandbox-sq0)"
 )
 
