@@ -14,7 +14,7 @@ from fake_provider.asking import Endpoint, json_body
 from fake_provider.dialects import all_shown
 from fake_provider.fields import Refused
 from fake_provider.memory import die
-from fake_provider.moods import BadArgument, make
+from fake_provider.moods import BadArgument, all_moods, make
 from fake_provider.provider import Provider
 from fake_provider.records import book_entry, payment_object
 from fake_provider.registry import UnknownName
@@ -152,13 +152,17 @@ class Control:
         return JSONResponse({"delivery": delivery, "status": answer.status, "body": shown, "because": answer.because})
 
     async def dialects(self, _: Request) -> Response:
-        """Every dialect, its words and its forgeries, and what verifies this provider's callbacks."""
+        """Every dialect, its words and its forgeries; what verifies this provider's callbacks, and its possible moods."""
         speaks = self.provider.dialect.name
-        return JSONResponse({"speaks": speaks, "receiver_keys": self.provider.receiver_keys(), "dialects": all_shown()})
+        moods = [name for name, mood in all_moods().items() if self.provider.why_not(mood) is None]
+        told = {"speaks": speaks, "receiver_keys": self.provider.receiver_keys(), "moods": moods}
+        return JSONResponse({**told, "dialects": all_shown()})
 
     async def list_deliveries(self, _: Request) -> Response:
         """The last deliveries, with all that was sent and answered."""
-        return JSONResponse({"deliveries": [attempt_object(each) for each in self.provider.deliveries.archive]})
+        return JSONResponse(
+            {"deliveries": [attempt_object(each) for each in self.provider.deliveries.attempts.archive]}
+        )
 
     async def show_delivery(self, request: Request) -> Response:
         """One delivery, with all that was sent and answered."""

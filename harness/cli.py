@@ -609,6 +609,9 @@ def fuzz(
     generated: Annotated[int, typer.Option(min=0, help="How many are drawn beside the catalogue.")] = 1000,
     time_budget: Annotated[float | None, typer.Option(help="Send nothing more after so many seconds.")] = None,
     i_own: Annotated[list[str] | None, typer.Option(help="A host that is yours and says so itself.")] = None,
+    status_only: Annotated[
+        bool, typer.Option(help="Answers are enough: without this or --target, a URL that answers well is unknown.")
+    ] = False,
     seed: Seed = None,
     target: Target = REFERENCE,
     mutant: Mutant = None,
@@ -619,7 +622,16 @@ def fuzz(
 
     _dialects([dialect] if dialect else None)
     typed = Typed(
-        url, dialect, secret_env, claim or (), attack or (), generated, time_budget, i_own or (), target != REFERENCE
+        url,
+        dialect,
+        secret_env,
+        claim or (),
+        attack or (),
+        generated,
+        time_budget,
+        i_own or (),
+        target != REFERENCE,
+        status_only,
     )
     seed = _seed(seed)
     where = read_target(target).name if url is None else url

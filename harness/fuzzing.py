@@ -12,9 +12,9 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from rich.console import Console
 
 from harness.cache import cache_dir
+from harness.engines.fuzz.bench import Wanted
 from harness.engines.fuzz.catalogue import catalogue_names
 from harness.engines.fuzz.command import Receiver, examine
-from harness.engines.fuzz.engine import Wanted
 from harness.engines.fuzz.generated import GENERATED
 from harness.engines.fuzz.guard import allowed
 from harness.engines.suite import Order, begin, program
@@ -41,6 +41,7 @@ class Typed:
     time_budget_s: float | None
     owned: Sequence[str]
     watched: bool
+    status_only: bool = False
 
     def again(self) -> str:
         words = [self.url] if self.url else []
@@ -48,6 +49,7 @@ class Typed:
         words += ["--secret-env", self.secret_env] if self.secret_env else []
         words += [word for each in self.claims for word in ("--claim", each)]
         words += [word for each in self.owned for word in ("--i-own", each)]
+        words += ["--status-only"] if self.status_only else []
         return shlex.join([*words, "--generated", str(self.generated)])
 
 
@@ -105,11 +107,15 @@ def families() -> Sequence[str]:
 def _receiver(typed: Typed, order: Order, mutant: str | None) -> Receiver:
     claims = _claims(typed.claims)
     if typed.url is None:
-        if typed.secret_env or claims or typed.owned:
-            raise TargetError("--secret-env, --claim and --i-own are about a receiver that is up: name its URL first")
+        if typed.secret_env or claims or typed.owned or typed.status_only:
+            raise TargetError(
+                "--secret-env, --claim, --i-own and --status-only are about a receiver that is up: name its URL first"
+            )
         return Receiver(place=None, dialect=typed.dialect, claims={}, target=order.target, mutant=mutant)
     if typed.dialect is None:
         raise TargetError("say which dialect the receiver speaks: --dialect stripe")
+    if typed.status_only and typed.watched:
+        raise TargetError("--status-only says that no balance is read, and --target how: leave out one of them")
     if mutant is not None:
         raise TargetError("a receiver that is up cannot be started as a mutant: leave out the URL or --mutant")
     key = None
@@ -119,7 +125,13 @@ def _receiver(typed: Typed, order: Order, mutant: str | None) -> Receiver:
             raise TargetError(f"--secret-env {typed.secret_env}: the variable is not set, or empty")
     place = allowed(typed.url, typed.owned)
     return Receiver(
-        place=place, dialect=typed.dialect, key=key, claims=claims, target=order.target, watched=typed.watched
+        place=place,
+        dialect=typed.dialect,
+        key=key,
+        claims=claims,
+        target=order.target,
+        watched=typed.watched,
+        by_status=typed.status_only,
     )
 
 
@@ -155,6 +167,6 @@ def _tell(found: Examination, folder: Path, console: Console) -> None:
     if found.left_out:
         say(f"not sent: {count(len(found.left_out), 'attack')}; {folder / 'summary.md'} says why")
     rate = found.sent / found.took_s if found.took_s else 0.0
-    say(f"{found.word}: {count(found.sent, 'callback')} in {found.took_s:.1f} s, {rate:.0f} a second")
+    say(f"{found.verdict}: {count(found.sent, 'callback')} in {found.took_s:.1f} s, {rate:.0f} a second")
     say(f"again:   {found.again}")
     say(f"look:    {folder / 'summary.md'}")

@@ -32,10 +32,13 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """One dialect: the events that it has a word for (`payment.captured`, …), and the ways in which it is forged."""
+    """One dialect: the events that it has a word for (`payment.captured`, …), the ways in which it is forged, and the moods
+    that the provider can be in.
+    """
 
     events: frozenset[str]
     forgeries: frozenset[str]
+    moods: frozenset[str]
 
 
 class ProviderControl:
@@ -93,7 +96,7 @@ class ProviderControl:
         """What can be told, and what can be forged, in the dialect that the provider speaks."""
         answer = await self._call("GET", "/control/dialects")
         spoken = answer["dialects"][answer["speaks"]]
-        return Speech(frozenset(spoken["events"]), frozenset(spoken["forgeries"]))
+        return Speech(frozenset(spoken["events"]), frozenset(spoken["forgeries"]), frozenset(answer["moods"]))
 
     async def advance(self, seconds: float) -> None:
         await self._post("/control/clock/advance", {"seconds": seconds})

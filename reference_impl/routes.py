@@ -47,13 +47,14 @@ class RefundBody(BaseModel):
     amount_minor: int = Field(gt=0, le=AMOUNT_MAX)
 
 
-def service_of(request: Request) -> Service:
+# Both are coroutines for no other reason than that the framework sends plain functions to a thread, which costs more than they do.
+async def service_of(request: Request) -> Service:
     """The running service."""
     service: Service = request.app.state.service
     return service
 
 
-def customer_of(x_customer: Annotated[str | None, Header(max_length=64, pattern=_ID)] = None) -> str:
+async def customer_of(x_customer: Annotated[str | None, Header(max_length=64, pattern=_ID)] = None) -> str:
     """Who asks. The one place that says so, and where keys of principals will be looked at."""
     if x_customer is None:
         raise Problem(401, "unauthenticated", "Say who you are in X-Customer.", at="X-Customer")

@@ -157,7 +157,7 @@ def junit(examination: Examination) -> str:
 def markdown(examination: Examination) -> str:
     """A page for the summary of a job or a pull request."""
     lines = [
-        f"# {examination.word}: {examination.name} of {_plain(examination.where)}",
+        f"# {examination.verdict}: {examination.name} of {_plain(examination.where)}",
         "",
         f"{count(examination.sent, 'callback')} in {examination.took_s:.1f} s, seed {examination.seed}."
         f" {count(len([each for each in examination.rules if examination.counts.get(each.id)]), 'rule')} put to the test.",

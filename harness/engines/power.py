@@ -17,8 +17,8 @@ from random import Random
 from typing import Any
 
 from harness.engines.explore import Explore, explore
+from harness.engines.fuzz.bench import Stopped, Wanted
 from harness.engines.fuzz.command import Receiver, examine
-from harness.engines.fuzz.engine import Stopped, Wanted
 from harness.engines.interleave import Interleave
 from harness.engines.shrink import Shrink, Shrunk
 from harness.engines.shrink import shrink as shrink_plan

@@ -12,6 +12,7 @@ from arrivals import captured, forged
 from official_packages import Official, Verdict
 
 from fake_provider.dialects import Wire, find
+from fake_provider.moods import make
 from fake_provider.provider import Provider
 
 pytestmark = pytest.mark.contract
@@ -37,19 +38,26 @@ class Subject:
 
 UNDATED = frozenset({"stale-timestamp", "future-timestamp", "millisecond-timestamp"})
 UNBOUNDED = frozenset({"future-timestamp", "millisecond-timestamp", "timestamp-no-number"})
+# What a package verifies and does not parse, its user parses: keys that are there twice, lists in lists without end.
+UNPARSED = frozenset({"repeated-key", "deeply-nested"})
 
 SUBJECTS = [
     # verifies the first item of a batch only; the borders between signed fields are not in what is signed
-    Subject("adyen", "core", frozenset({"second-item-unsigned", "resplit-fields", "other-mode", "cross-account"})),
-    Subject("github", "core", frozenset({"fresh-delivery-id", "cross-account", "other-mode"})),
-    Subject("github", "node", frozenset({"fresh-delivery-id", "cross-account", "other-mode"})),
-    Subject("paddle", "core", frozenset({"cross-account", "other-mode"})),
+    Subject(
+        "adyen",
+        "core",
+        frozenset({"second-item-unsigned", "resplit-fields", "other-mode", "cross-account", "repeated-key"}),
+    ),
+    Subject("github", "core", UNPARSED | {"fresh-delivery-id", "cross-account", "other-mode", "not-utf-8"}),
+    Subject("github", "node", UNPARSED | {"fresh-delivery-id", "cross-account", "other-mode"}),
+    # take a time as a number, and a number has many spellings
+    Subject("paddle", "core", UNPARSED | {"malleable-timestamp", "cross-account", "other-mode"}),
     # bounds the past and not the future
-    Subject("paddle", "node", UNBOUNDED | {"cross-account", "other-mode"}),
-    Subject("square", "core", frozenset({"other-mode", "cross-account"})),
+    Subject("paddle", "node", UNPARSED | UNBOUNDED | {"malleable-timestamp", "cross-account", "other-mode"}),
+    Subject("square", "core", UNPARSED | {"other-mode", "cross-account"}),
     # look at the signature and not at the time in it
-    Subject("wechat-pay", "core", UNDATED | {"cross-account"}),
-    Subject("wechat-pay", "node", UNDATED | {"cross-account"}),
+    Subject("wechat-pay", "core", UNDATED | {"cross-account", "repeated-key"}),
+    Subject("wechat-pay", "node", UNDATED | UNPARSED | {"cross-account"}),
 ]
 
 
@@ -108,6 +116,22 @@ def test_what_the_package_says_to_each_forgery(request: pytest.FixtureRequest, s
     dialect, (key, retired) = find(subject.dialect), KEYS[subject.dialect]
     verdict = verdict_of(request, subject, forged(dialect, (key,), forgery, retired=(retired,)))
     assert verdict.accepted == (forgery in subject.accepts), verdict
+
+
+def test_adyen_s_package_accepts_each_item_of_a_batch(core: Official) -> None:
+    """A batch with an unsigned item at its end it accepts as a whole, and that item alone it does not."""
+
+    def second(provider: Provider, payment: str) -> None:
+        provider.put_on(make("event-batch", {}))
+        provider.refund(payment, 400)
+        provider.refund(payment, 500)
+
+    key = KEYS["adyen"][0]
+    _, batch = captured(find("adyen"), (key,), second)
+    assert core.ask("adyen_each", batch, key=key).found == [True, True]
+    assert core.ask("adyen", forged(find("adyen"), (key,), "second-item-unsigned"), key=key).accepted
+    alone = core.ask("adyen_each", forged(find("adyen"), (key,), "second-item-unsigned"), key=key)
+    assert (alone.accepted, alone.raised) == (False, "KeyError"), "it falls over an item without a signature"
 
 
 def test_wechat_pay_s_resource_is_opened_by_the_packages(core: Official, node: Official) -> None:

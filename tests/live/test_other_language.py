@@ -80,11 +80,16 @@ def test_two_callbacks_at_once_find_the_lock_that_is_missing(tmp_path: Path) -> 
 
 
 def test_the_sweep_names_the_statements_between_which_credit_is_lost(tmp_path: Path) -> None:
-    """From the BEGIN after the payment was confirmed to the COMMIT of its credit, and nowhere else."""
+    """From the BEGIN after the payment was confirmed to the COMMIT of its credit, and nowhere else.
+
+    Initiation learns the payment's id meanwhile, in a transaction of its own: which of the later BEGINs is the credit's hangs
+    on who is faster in that run, and nothing came before a BEGIN that could tell.
+    """
     runs = swept(tmp_path, mutant="lost-credit", links=("db",), failures=("cut-before",))
 
     broken = {str(cell.crossing) if (cell := cell_of(run.plan)) else "" for run in runs if run.broken}
-    assert broken == {"db BEGIN 4", "db INSERT balances 1", "db UPDATE top_ups (balances) 1", "db COMMIT (balances) 1"}
+    begins = {"db BEGIN 3", "db BEGIN 4"}
+    assert broken - begins == {"db INSERT balances 1", "db UPDATE top_ups (balances) 1", "db COMMIT (balances) 1"}
     assert {promise for run in runs for promise in run.broken} == {"every-payment-is-credited"}
     assert {run.status for run in runs if not run.broken} == {Status.HOLDS}
 

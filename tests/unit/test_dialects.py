@@ -4,11 +4,14 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 
 import pytest
 
+import fake_provider
 from fake_provider.acs3 import Asked, canonical, signed_with
 from fake_provider.attacks import ATTACKS
 from fake_provider.dialects import DIALECTS, Answer, Dialect, Forging, NothingGenuine, Notice, Wire, all_shown, find
@@ -28,6 +31,7 @@ NAMES = sorted(all_shown())
 KEYS = {name: [find(name).draw_key(Random(number)) for number in range(2)] for name in NAMES}
 # What every dialect must be forged by; and what beside it where a time is signed, and where a key is shared.
 GENERIC = {"unsigned", "wrong-key", "other-tenant-key", "retired-key", "tampered-body", "malformed-signature"}
+GENERIC |= {"cross-provider", "cross-account", "not-utf-8"}
 
 each_dialect = pytest.mark.parametrize("name", NAMES)
 each_forgery = pytest.mark.parametrize(
@@ -218,6 +222,26 @@ def test_every_forgery_says_what_it_plays(name, forgery):
 def test_every_attack_that_stands_here_is_played():
     played = {attack for name in NAMES for each in find(name).forgeries.values() for attack in each.plays}
     assert played == set(ATTACKS)
+
+
+ROW = re.compile(r"^\| (B-\d\d) \| [^|]+ \| ([^|]+) \|$", re.MULTILINE)
+CELL = re.compile(r"`([a-z0-9-]+)` \(([a-z, -]+)\)")
+
+
+def test_the_readme_says_of_each_attack_how_it_is_forged_and_where():
+    """From the first to the last: one row each, and where there is no forgery, a reason."""
+    page = (Path(fake_provider.__file__).parent / "README.md").read_text(encoding="utf-8")
+    said = {id: dict(CELL.findall(cell)) for id, cell in ROW.findall(page)}
+    assert list(said) == [f"B-{number:02}" for number in range(1, 58)]
+    played: dict[str, dict[str, list[str]]] = {id: {} for id in said}
+    for name in NAMES:
+        for forgery, each in find(name).forgeries.items():
+            for id in each.plays:
+                played[id].setdefault(forgery, []).append(name)
+    assert said == {
+        id: {forgery: "all" if where == NAMES else ", ".join(where) for forgery, where in forgeries.items()}
+        for id, forgeries in played.items()
+    }
 
 
 @each_forgery

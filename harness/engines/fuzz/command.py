@@ -8,21 +8,27 @@ from random import Random
 
 from fake_provider.clock import real_time
 from fake_provider.pen import Pen, pen
+from harness.engines.fuzz.bench import Wanted
 from harness.engines.fuzz.door import Door, Place
-from harness.engines.fuzz.engine import Examiner, Wanted
+from harness.engines.fuzz.engine import Examiner
 from harness.engines.fuzz.world import Standing, Stranger, Whole, World, in_a_thread, made_up
 from harness.finding import Examination
 from harness.stacks.processes import processes
 from harness.target import TargetError, read
 
 ENDS_WITHIN_S = 60.0
+NOT_SEEN = (
+    "nobody saw what became of the money, only what was answered: --target says how balances are read; --status-only, that "
+    "answers are all that is wanted"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
     """Who is examined: somebody at a *place*, or the service of *target*, as *mutant* where one is named.
 
-    Of somebody who is up, *target* says how balances are read where it is `watched`.
+    Of somebody who is up, *target* says how balances are read where it is `watched`. Where it is not, his answers are all that
+    there is to judge by: somebody has to say that they are enough (`by_status`), or what was not found is unknown.
     """
 
     place: Place | None
@@ -32,6 +38,7 @@ class Receiver:
     target: Path
     mutant: str | None = None
     watched: bool = False
+    by_status: bool = False
 
 
 async def examine(receiver: Receiver, wanted: Wanted, logs: Path, tell: Callable[[str], None]) -> Examination:
@@ -69,8 +76,10 @@ async def _examine_what_is_up(
     found = await _carry_out(writing, door, Stranger(claims, receiver.key), wanted, tell)
     if receiver.key is None and found.unknown:
         hint = "without --secret-env nothing that is sent is genuine, so a refusal shows nothing"
-        return replace(found, unknown=[*found.unknown, hint])
-    return found
+        found = replace(found, unknown=[*found.unknown, hint])
+    if receiver.by_status:
+        return replace(found, judged_by="by status alone")
+    return replace(found, unknown=[NOT_SEEN]) if found.word == "holds" else found
 
 
 def _pen(dialect: str, key: str | None, place: Place, rng: Random, retired: Sequence[str] = ()) -> Pen:

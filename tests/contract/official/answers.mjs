@@ -81,6 +81,16 @@ const verifiers = {
   },
 };
 
+// What a verifier read may be nested deeper than it can be written; the verdict is what counts.
+function written(answer) {
+  try {
+    return JSON.stringify(answer);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return JSON.stringify({ ...answer, found: null });
+  }
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
   const asked = JSON.parse(line);
   let answer;
@@ -90,5 +100,5 @@ for await (const line of createInterface({ input: process.stdin })) {
   } catch (error) {
     answer = { accepted: false, raised: error.constructor.name, message: String(error.message), found: error.raw ?? null };
   }
-  process.stdout.write(`${JSON.stringify(answer)}\n`);
+  process.stdout.write(`${written(answer)}\n`);
 }

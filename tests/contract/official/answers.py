@@ -125,6 +125,15 @@ def adyen(asked):
     return bool(is_valid_hmac_notification(json.loads(body(asked)), asked["key"])), None
 
 
+def adyen_each(asked):
+    """Item by item, for the package looks at the first of a batch only."""
+    from Adyen.util import is_valid_hmac_notification
+
+    items = json.loads(body(asked))["notificationItems"]
+    found = [bool(is_valid_hmac_notification({"notificationItems": [item]}, asked["key"])) for item in items]
+    return all(found), found
+
+
 def square(asked):
     from square.utils.webhooks_helper import verify_signature
 
