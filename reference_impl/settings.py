@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     """How old a top-up may be to be compared with the provider's book. Older ones were, by earlier runs."""
     compare_patience_s: float = Field(default=30, ge=0)
     """How long what differs may take to be mended by a callback on its way before it is a finding."""
+    adjustment_limit_minor: int = Field(default=10_000, ge=0)
+    """A correction of more minor units than this waits for a second person."""
     outbox_every_s: float = Field(default=0.5, gt=0)
     notify_url: str = ""
     """Empty: notifications are written to the log only."""
