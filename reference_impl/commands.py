@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 import asyncpg
 import typer
 
+from reference_impl.environments import Mixed, owner_of
 from reference_impl.logs import clean, configure
 from reference_impl.parts import Parts
 from reference_impl.service import World, running
@@ -63,6 +64,29 @@ def reconcile(
     settings = Settings(outbox_every_s=86_400, reconcile_every_s=0)  # type: ignore[call-arg] # the rest: environment
     configure(settings.log_level, sys.stderr)
     raise typer.Exit(asyncio.run(_reconcile(settings, every_s, as_json)))
+
+
+@app.command()
+def check() -> None:
+    """Whether the settings belong together, and to the database: for a pipeline, before anything is started. Changes nothing."""
+    from pydantic import ValidationError
+
+    from reference_impl.settings import Settings
+
+    try:
+        settings = Settings()  # type: ignore[call-arg] # from the environment
+    except ValidationError as error:
+        fail("\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}".lstrip(": ") for each in error.errors()))
+
+    async def owned(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
+        if await connection.fetchval("SELECT to_regclass('deployment')") is None:
+            return "nobody so far"
+        return await owner_of(connection, settings.environment)
+
+    try:
+        typer.echo(f"all of {settings.environment}; the database belongs to {at_the_database(owned)}")
+    except Mixed as mixed:
+        fail(str(mixed))
 
 
 async def _reconcile(settings: "Settings", every_s: float, as_json: bool) -> int:

@@ -13,6 +13,7 @@ import structlog
 from reference_impl.database import Connection, Database
 from reference_impl.findings import (
     ACTIONS,
+    Adjusted,
     Balance,
     Book,
     Class,
@@ -174,6 +175,19 @@ async def history(connection: Connection, limit: int = 50) -> list[dict[str, obj
     ]
 
 
+async def findings(connection: Connection, limit: int = 500) -> list[dict[str, object]]:
+    """What was found, the newest first, each with the corrections that were proposed or posted for it."""
+    rows = await connection.fetch(
+        """SELECT finding, class, about, payment, expected, found, at,
+                  coalesce((SELECT json_agg(json_build_object('account', account, 'amount_minor', amount_minor,
+                                'proposed_by', proposed_by, 'approved_by', approved_by, 'posting', posting))
+                            FROM adjustments a WHERE a.finding = f.finding), '[]')::text AS adjustments
+           FROM findings f ORDER BY finding DESC LIMIT $1""",
+        limit,
+    )
+    return [dict(row) | {"adjustments": json.loads(row["adjustments"])} for row in rows]
+
+
 async def _in_window(connection: Connection, since: datetime, at_most: int) -> list[str]:
     rows = await connection.fetch(
         "SELECT top_up FROM top_ups WHERE created_at > $1 ORDER BY created_at DESC LIMIT $2", since, at_most + 1
@@ -193,13 +207,27 @@ async def _books(connection: Connection, top_ups: list[str]) -> list[Book]:
         credits[row["top_up"]].append(
             Credited(row["payment"], row["account"], Money(row["amount_minor"], row["currency"]))
         )
+    adjusted: dict[str, list[Adjusted]] = {top_up: [] for top_up in top_ups}
+    for row in await connection.fetch(
+        """SELECT top_up, p.payment, e.account, e.amount_minor, e.currency
+           FROM postings p JOIN entries e USING (posting) JOIN accounts a USING (account)
+           WHERE p.kind IN ('adjustment', 'adjustment-back') AND a.kind = 'customer' AND top_up = ANY($1)
+           ORDER BY entry""",
+        top_ups,
+    ):
+        adjusted[row["top_up"]].append(Adjusted(row["payment"], row["account"], row["amount_minor"], row["currency"]))
     rows = await connection.fetch(
         """SELECT top_up, account, state,
                   EXISTS (SELECT FROM callbacks c WHERE c.payment = t.payment AND c.outcome = 'credited') AS told
            FROM top_ups t WHERE top_up = ANY($1)""",
         top_ups,
     )
-    return [Book(r["top_up"], r["account"], r["state"], tuple(credits[r["top_up"]]), r["told"]) for r in rows]
+    return [
+        Book(
+            r["top_up"], r["account"], r["state"], tuple(credits[r["top_up"]]), tuple(adjusted[r["top_up"]]), r["told"]
+        )
+        for r in rows
+    ]
 
 
 async def _balances(connection: Connection) -> list[Balance]:

@@ -10,6 +10,7 @@ included, since the customer may try again: it is counted, never passed over for
 difference that a callback on its way may still mend is looked at a second time before it is called a finding.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -63,6 +64,16 @@ class Credited:
 
 
 @dataclass(frozen=True, slots=True)
+class Adjusted:
+    """What a correction moved, in minor units: below zero if it took back."""
+
+    payment: str
+    account: str
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
 class Book:
     """What this service has written down about one top-up."""
 
@@ -70,6 +81,7 @@ class Book:
     account: str
     state: str
     credits: tuple[Credited, ...]
+    adjusted: tuple["Adjusted", ...]
     credited_by_callback: bool
 
 
@@ -97,6 +109,10 @@ def _of_payment(book: Book, payment: Payment, own: Sequence[Credited]) -> Iterat
     captured = (
         f"captured {Money(payment.captured_minor, payment.currency)}" if payment.captured_minor else "captured nothing"
     )
+    corrected = [each for each in book.adjusted if each.payment == payment.id]
+    if corrected:
+        yield from _of_corrected(book, payment, own, corrected)
+        return
     if not own:
         if payment.captured_minor:
             yield Finding(Class.MISSING, book.top_up, payment.id, captured, "credited nothing")
@@ -110,13 +126,32 @@ def _of_payment(book: Book, payment: Payment, own: Sequence[Credited]) -> Iterat
             yield Finding(Class.ACCOUNT, book.top_up, payment.id, payment.account, f"credited to {credit.account}")
 
 
+def _of_corrected(
+    book: Book, payment: Payment, own: Sequence[Credited], corrected: Sequence[Adjusted]
+) -> Iterator[Finding]:
+    """After a correction only the sum counts, account by account: the wrong entry stays, and so does what corrects it."""
+    sums: Counter[tuple[str, str]] = Counter()
+    for credit in own:
+        sums[credit.account, credit.money.currency] += credit.money.amount_minor
+    for each in corrected:
+        sums[each.account, each.currency] += each.amount_minor
+    left = {where: amount for where, amount in sums.items() if amount}
+    if left != {(payment.account, payment.currency): payment.captured_minor}:
+        told = ", ".join(f"{amount} {currency} on {account}" for (account, currency), amount in sorted(left.items()))
+        expected = f"{payment.captured_minor} {payment.currency} on {payment.account}"
+        yield Finding(
+            Class.AMOUNT, book.top_up, payment.id, expected, f"corrected to {told or 'nothing'}, in minor units"
+        )
+
+
 def states_against_callbacks(book: Book) -> Iterator[Finding]:
     """The state of one top-up beside what led to it."""
     credited = State(book.state) in (State.CREDITED, State.PARTLY_REVERSED, State.REVERSED)
     payment = book.credits[0].payment if book.credits else ""
-    if credited and not book.credits:
+    posted = book.credits or book.adjusted
+    if credited and not posted:
         yield Finding(Class.STATUS, book.top_up, payment, "a credit in the ledger", book.state)
-    if not credited and (book.credits or book.credited_by_callback):
+    if not credited and (posted or book.credited_by_callback):
         yield Finding(Class.STATUS, book.top_up, payment, "Credited", book.state)
 
 

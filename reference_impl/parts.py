@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from reference_impl.adjustments import Adjustments
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
 from reference_impl.initiation import Initiation
@@ -32,3 +33,4 @@ class Parts:
     outbox: type[Outbox] = Outbox
     metrics: type[Metrics] = Metrics
     comparer: type[Comparer] = Comparer
+    adjustments: type[Adjustments] = Adjustments

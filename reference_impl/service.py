@@ -12,6 +12,7 @@ from random import Random
 import httpx
 import structlog
 
+from reference_impl.adjustments import Adjustments
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
 from reference_impl.database import Database
@@ -49,6 +50,7 @@ class Service:
     ledger: Ledger
     reconciler: Reconciler
     comparer: Comparer
+    adjustments: Adjustments
     outbox: Outbox
     metrics: Metrics
     now: Callable[[], datetime]
@@ -66,7 +68,7 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 timeout=settings.provider_timeout_s, trust_env=False, verify=_certificates(settings.notify_url)
             )
         )
-        database = await stack.enter_async_context(Database.at(settings.database_url))
+        database = await stack.enter_async_context(Database.at(settings.database_url, settings.environment))
         states, ledger, metrics = parts.states(), parts.ledger(database), parts.metrics()
         outbox = parts.outbox(database, notify_http, settings.notify_url, metrics, world.now)
         provider = parts.provider(provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random)
@@ -92,6 +94,7 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             window=timedelta(seconds=settings.compare_window_s),
             patience_s=settings.compare_patience_s,
         )
+        adjustments = parts.adjustments(database, ledger, states, outbox, world.now, settings.adjustment_limit_minor)
         async with (
             _repeating(settings.outbox_every_s, outbox.flush),
             _repeating(settings.reconcile_every_s, reconciler.run),
@@ -104,6 +107,7 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 ledger=ledger,
                 reconciler=reconciler,
                 comparer=comparer,
+                adjustments=adjustments,
                 outbox=outbox,
                 metrics=metrics,
                 now=world.now,

@@ -222,7 +222,7 @@ def test_what_cannot_be_told_is_said_so(database_url: str) -> None:
     async def migrated() -> None:
         from reference_impl.migrate import migrate
 
-        await migrate(database_url)
+        await migrate(database_url, "test")
 
     asyncio.run(migrated())
     for words, env, says in (

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from reference_impl.findings import (
     ACTIONS,
+    Adjusted,
     Balance,
     Book,
     Class,
@@ -35,7 +36,7 @@ PAID = Payment(
     disputes=(),
 )
 CREDIT = Credited("pay_1", "acc", Money(1000, "EUR"))
-BOOK = Book("tu_1", "acc", "Credited", (CREDIT,), True)
+BOOK = Book("tu_1", "acc", "Credited", (CREDIT,), (), True)
 PENDING = replace(PAID, state="pending", captured_minor=0)
 
 
@@ -65,6 +66,27 @@ def test_the_ledger_beside_the_provider(
 
 
 @pytest.mark.parametrize(
+    ("credits", "adjusted", "differs"),
+    [
+        ((), [("acc", 1000, "EUR")], False),
+        ((CREDIT, CREDIT), [("acc", -1000, "EUR")], False),
+        ((replace(CREDIT, account="other"),), [("other", -1000, "EUR"), ("acc", 1000, "EUR")], False),
+        ((replace(CREDIT, account="other"),), [("other", -1000, "EUR")], True),
+        ((), [("acc", 999, "EUR")], True),
+        ((), [("acc", 1000, "USD")], True),
+        ((CREDIT,), [("acc", -1000, "EUR")], True),
+    ],
+)
+def test_after_a_correction_the_sums_count(
+    credits: tuple[Credited, ...], adjusted: list[tuple[str, int, str]], differs: bool
+) -> None:
+    """Account by account: what is corrected to the end is no finding any more, what is corrected halfway is one."""
+    corrections = tuple(Adjusted("pay_1", account, amount, currency) for account, amount, currency in adjusted)
+    book = replace(BOOK, credits=credits, adjusted=corrections)
+    assert [finding.class_ for finding in ledger_against_provider(book, [PAID])] == [Class.AMOUNT] * differs
+
+
+@pytest.mark.parametrize(
     ("state", "credits", "told", "found"),
     [
         ("Credited", (CREDIT,), True, 0),
@@ -76,7 +98,7 @@ def test_the_ledger_beside_the_provider(
     ],
 )
 def test_the_state_beside_what_led_to_it(state: str, credits: tuple[Credited, ...], told: bool, found: int) -> None:
-    findings = list(states_against_callbacks(Book("tu_1", "acc", state, credits, told)))
+    findings = list(states_against_callbacks(Book("tu_1", "acc", state, credits, (), told)))
     assert [finding.class_ for finding in findings] == [Class.STATUS] * found
 
 
