@@ -50,7 +50,15 @@ FLOORS = (
     ("harness.audit", "harness.deeds", "harness.faults", "harness.stacks", "harness.locust", "harness.weather"),
     ("harness.runner",),
     ("harness.engines", "harness.gate", "reports"),
-    ("harness.doctor", "harness.fuzzing", "harness.gating", "harness.measuring", "harness.cli", "harness.testing", "harness.pytest_plugin"),
+    (
+        "harness.doctor",
+        "harness.fuzzing",
+        "harness.gating",
+        "harness.measuring",
+        "harness.cli",
+        "harness.testing",
+        "harness.pytest_plugin",
+    ),
 )
 
 load(harness.faults)
