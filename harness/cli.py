@@ -21,8 +21,12 @@ import harness.invariants
 import scenarios
 import scenarios.flows
 import scenarios.meetings
-from harness.engines.explore import Explore, Told, as_scenario, as_test
-from harness.engines.explore import explore as explore_plans
+from harness.engines.explore.engine import Explore
+from harness.engines.explore.engine import explore as explore_plans
+from harness.engines.explore.kept import Kept
+from harness.engines.explore.told import Told
+from harness.engines.explore.writing import as_scenario, as_test
+from harness.engines.fuzz.cassette import BadCassette
 from harness.engines.fuzz.guard import Forbidden
 from harness.engines.interleave import Interleave
 from harness.engines.load import load_plan
@@ -35,6 +39,7 @@ from harness.engines.sweep import FAILURES, LINKS, Hit, Shard, Sweep
 from harness.engines.sweep_pairs import BUDGET, Pairs
 from harness.faults import FAULTS
 from harness.flow import FLOWS
+from harness.gate.profile import ProfileError
 from harness.history import HistoryError
 from harness.judge import judge as judge_history
 from harness.judge import plan_event, status_of
@@ -63,8 +68,10 @@ class UsageError(Exception):
 
 HOLDS, BROKEN, USAGE, UNKNOWN, CRASHED, INTERRUPTED = 0, 1, 2, 3, 70, 130
 KNOWN = (
+    BadCassette,
     Forbidden,
     UsageError,
+    ProfileError,
     PlanError,
     TargetError,
     HistoryError,
@@ -174,6 +181,7 @@ def sweep(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="How many stacks side by side.")] = WORKERS,
     allow_unreached: Annotated[bool, typer.Option(help="Exit 0 though some messages did not come again.")] = False,
+    time_budget: Annotated[float | None, typer.Option(help="Begin no further plan after so many seconds.")] = None,
     seed: Seed = None,
     target: Target = REFERENCE,
     mutant: Mutant = None,
@@ -224,6 +232,7 @@ def sweep(
             seed=seed,
             again=again + asked.options,
             out=out,
+            time_budget_s=time_budget,
             then=made_of,
             workers=workers,
         )
@@ -309,8 +318,18 @@ def explore(
     examples: Annotated[int | None, typer.Option(min=1, help="Tell so many stories at most.")] = None,
     seed: Seed = None,
     target: Target = REFERENCE,
+    dialect: Annotated[
+        str | None, typer.Option(help="Callbacks in this dialect, in the place of the target's.")
+    ] = None,
     mutant: Mutant = None,
     out: Out = RUNS,
+    kept: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help="What was found and kept in this folder is told first. The cache's, where neither this nor --seed is given.",
+        ),
+    ] = None,
     shorten: Annotated[float, typer.Option(min=0, help="Shorten what was found for so many seconds.")] = 120.0,
     scenario_file: Annotated[
         Path | None, typer.Option("--as-scenario", help="Write the shortest plan as a file for scenarios/.")
@@ -327,18 +346,26 @@ def explore(
             raise UsageError(f"{path} is to be a Python file, named like a function: a_story.py")
     if time is None and examples is None:
         time = 60.0
+    reuse = kept is not None or seed is None  # a seed tells the same stories each time
     seed, chosen = _seed(seed), _mutant(mutant, target)
-    read_target(target)  # before anything is made
+    [speaks] = _dialects([dialect] if dialect else None)
+    name = read_target(target).speaking(speaks).name  # before anything is made
     budget = "".join(f" --{name} {at_most:g}" for name, at_most in (("time", time), ("examples", examples)) if at_most)
-    again = f"{program()} explore{budget}{_options(seed=seed, target=target, mutant=mutant)}"
+    where = f" --kept {shlex.quote(str(kept))}" if kept else ""
+    again = f"{program()} explore{budget}{_options(seed=seed, target=target, mutant=mutant)}{_speaking(speaks)}{where}"
     order = Order(name="explore", jobs=[], target=target, seed=seed, again=again, out=out, drawn=True)
     progress, console = begin(order), Console()
+    folder = shlex.quote(os.path.relpath(progress.folder))
     order = replace(order, searched=lambda: Told.of(progress.runs).lines())
     say(console, f"seed {seed} · until a story is broken{budget.replace(' --', ', at most ')}")
     with Live("explore", total=examples, console=console, terse=True) as live:
         asked = Explore(
-            order=replace(order, again=f"{program()} replay {shlex.quote(os.path.relpath(progress.folder))}"),
+            order=order,
             mutant=chosen,
+            dialect=speaks,
+            again=lambda plan: f"{program()} replay {folder} {plan.name}{_options(target=target)}",
+            kept=Kept(kept, name, chosen, speaks),
+            reuse=reuse,
             examples=examples,
             time_s=time,
             found=lambda: _write_reports(progress.suite(replace(order, jobs=[Job(r.plan, "") for r in progress.runs]))),
@@ -373,7 +400,15 @@ def _shortest(
     )
     progress, shrunk = begin(order), Shrunk(found.plan)
     again = f"{program()} replay {shlex.quote(os.path.relpath(progress.folder))} --times 10{_options(target=target)}"
-    wanted = Shrink(plan=found.plan, promise=by, target=target, mutant=mutant, again=again, time_budget_s=budget_s)
+    wanted = Shrink(
+        plan=found.plan,
+        promise=by,
+        target=target,
+        mutant=mutant,
+        dialect=found.dialect,
+        again=again,
+        time_budget_s=budget_s,
+    )
 
     def tell(so_far: Shrunk) -> None:
         if so_far.plan.steps == found.plan.steps:
@@ -388,14 +423,15 @@ def _shortest(
 @app.command(epilog="Example: topup-chaos replay reports/runs/latest --times 10")
 def replay(
     recorded_run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under reports/runs, or a run.json.")],
+    name: Annotated[str | None, typer.Argument(metavar="[PLAN]", help="Only this plan of it.")] = None,
     times: Annotated[int, typer.Option(min=1, help="How often.")] = 1,
     target: Target = REFERENCE,
     mutant: Mutant = None,
     out: Out = RUNS,
 ) -> None:
     """The same plans again, on the same service (or on a mutant); says how often the verdict repeats."""
-    earlier = _of_target(target, recorded(recorded_run))
-    options = f" --times {times}" if times > 1 else ""
+    earlier = _of_target(target, _named(recorded(recorded_run), name))
+    options = (f" {shlex.quote(name)}" if name else "") + (f" --times {times}" if times > 1 else "")
     lies = Path(os.path.relpath(recorded_run.resolve()))  # `latest` will soon mean another run
     again = f"{program()} replay {shlex.quote(str(lies))}{options}{_options(target=target, mutant=mutant)}"
     # One stack for each dialect and one service start for each mutant, however the runs were ordered.
@@ -612,6 +648,9 @@ def fuzz(
     status_only: Annotated[
         bool, typer.Option(help="Answers are enough: without this or --target, a URL that answers well is unknown.")
     ] = False,
+    cassette: Annotated[
+        Path | None, typer.Option(help="What `topup-chaos record` kept, sent again and varied.", exists=True)
+    ] = None,
     seed: Seed = None,
     target: Target = REFERENCE,
     mutant: Mutant = None,
@@ -632,12 +671,138 @@ def fuzz(
         i_own or (),
         target != REFERENCE,
         status_only,
+        cassette,
     )
     seed = _seed(seed)
     where = read_target(target).name if url is None else url
     options = _options(seed=seed, target=target, mutant=_mutant(mutant, target) if url is None else None)
     order = Order(name="fuzz", jobs=[], target=target, seed=seed, again=options, out=out, time_budget_s=time_budget)
     raise typer.Exit(fuzz_as_typed(typed, order, where, mutant, Console(), _until_interrupted))
+
+
+@app.command(
+    epilog="Examples: topup-chaos gate · topup-chaos gate --init · topup-chaos gate --profile release.toml --only suite · "
+    "topup-chaos gate --accept 3f9c21ab --owner jo --reason 'fixed in 2.3' --until 2027-01-31"
+)
+def gate(
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the release profile stands.", show_default="topup-chaos.toml, or pyproject.toml, or a default"
+        ),
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(metavar="ENGINE", help="Only this engine of the profile.")] = None,
+    time_budget: Annotated[
+        float | None, typer.Option(min=45, help="Seconds for the whole, in the place of the profile's.")
+    ] = None,
+    baseline: Annotated[Path | None, typer.Option(help="The accepted findings, in the place of the profile's.")] = None,
+    previous: Annotated[
+        Path | None,
+        typer.Option(help="An earlier gate to compare with: its folder or its gate.json; else the last one."),
+    ] = None,
+    seed: Seed = None,
+    target: Annotated[
+        Path | None, typer.Option(help="The service to break: its target.toml.", show_default="the profile's")
+    ] = None,
+    mutant: Mutant = None,
+    out: Out = RUNS,
+    init: Annotated[bool, typer.Option("--init", help="Write a commented profile, topup-chaos.toml, and end.")] = False,
+    accept: Annotated[
+        str | None,
+        typer.Option(metavar="FINGERPRINT", help="Put a finding of the last gate into the baseline, and end."),
+    ] = None,
+    owner: Annotated[str | None, typer.Option(help="With --accept: who answers for it.")] = None,
+    reason: Annotated[str | None, typer.Option(help="With --accept: why it may stand.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="With --accept: the last day on which it does not count.")
+    ] = None,
+) -> None:
+    """May this be released? Every engine of the profile within one time budget; what nobody accepted breaks it.
+
+    Exits 0 when all holds, 1 when something is broken that is new, not accepted or no longer accepted, 3 when something
+    was not shown: an engine without its turn, a promise that was nowhere put to the test.
+    """
+    from harness.gating import Typed, accept_as_typed, gate_as_typed, write_template
+
+    console = Console()
+    typed = Typed(
+        profile=profile,
+        target=target,
+        reference=REFERENCE,
+        mutant=mutant,
+        seed=seed,
+        time_budget_s=time_budget,
+        baseline=baseline,
+        previous=previous,
+        only=only or (),
+        out=out,
+    )
+    if accept is None and (owner or reason or until):
+        raise UsageError("--owner, --reason and --until are about a finding: name it with --accept")
+    if init:
+        write_template(console)
+        raise typer.Exit(HOLDS)
+    if accept is not None:
+        accept_as_typed(typed, accept, owner, reason, until, console)
+        raise typer.Exit(HOLDS)
+    _mutant(mutant, typed.read()[0].target or REFERENCE)
+    raise typer.Exit(gate_as_typed(typed, _seed(None), console, _until_interrupted))
+
+
+@app.command(epilog="Examples: topup-chaos guard · topup-chaos guard --target yours.toml")
+def guard(
+    target: Annotated[
+        Path | None, typer.Option(help="A target.toml.", show_default="the profile's, or the reference service")
+    ] = None,
+    profile: Annotated[
+        Path | None, typer.Option(help="Where the release profile stands.", show_default="as for the gate")
+    ] = None,
+) -> None:
+    """Which credentials, endpoints and databases a configuration points at; what is mixed, or looks like production, is refused.
+
+    It reads the target and the environment that its service would inherit, starts nothing, and shows no secret. Exits 2 when
+    something is refused, and names the field and the remedy. Every command that starts a stack does the same first.
+    """
+    from harness.gate.profile import read_profile
+    from harness.gating import show_guard
+
+    show_guard(target or read_profile(profile, Path())[0].target or REFERENCE, Console())
+
+
+@app.command(
+    epilog="Example: topup-chaos record http://127.0.0.1:8000/callbacks --dialect stripe --cassette real.jsonl --port 9000"
+)
+def record(
+    url: Annotated[str, typer.Argument(help="The receiver that callbacks are passed on to.")],
+    dialect: Annotated[str, typer.Option(help="What the provider speaks.")],
+    cassette: Annotated[Path, typer.Option(help="The file to write.")],
+    port: Annotated[int | None, typer.Option(help="Where to listen on 127.0.0.1; some free one if not said.")] = None,
+    take_out: Annotated[
+        list[str] | None, typer.Option(help="A field of the body to take out, beside the usual.")
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, help="End after so many.")] = 1000,
+    time_budget: Annotated[float | None, typer.Option(help="End after so many seconds.")] = None,
+    i_own: Annotated[list[str] | None, typer.Option(help="A host that is yours and says so itself.")] = None,
+) -> None:
+    """Real callbacks, passed on as they come and kept on a cassette for `fuzz --cassette`, without signatures and keys."""
+    from harness.fuzzing import record_as_typed
+
+    _dialects([dialect])
+    chosen = port or free_port()
+    raise typer.Exit(
+        record_as_typed(
+            url,
+            dialect,
+            cassette,
+            chosen,
+            take_out or (),
+            most,
+            time_budget,
+            i_own or (),
+            Console(),
+            _until_interrupted,
+        )
+    )
 
 
 @app.command(name="list")
@@ -848,6 +1013,15 @@ def _of_target(target: Path, earlier: Sequence[Recorded]) -> Sequence[Recorded]:
                 f"{each.plan.name!r} was run on {each.target}, and {target} is {name}: name its own with --target"
             )
     return earlier
+
+
+def _named(earlier: Sequence[Recorded], name: str | None) -> Sequence[Recorded]:
+    """Those of the plan that is named; all where none is."""
+    found = [each for each in earlier if name in (None, each.plan.name)]
+    if not found and earlier:
+        there_are = ", ".join(dict.fromkeys(each.plan.name for each in earlier))
+        raise UsageError(f"no plan of these runs is named {name!r}: there are {there_are}")
+    return found
 
 
 def _dialects(names: Sequence[str] | None) -> Sequence[str | None]:

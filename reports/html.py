@@ -221,8 +221,8 @@ def _legible(value: Any) -> Any:
 
 @cache
 def environment() -> Environment:
-    """How every page is rendered: whatever comes out of a run is escaped."""
-    environment = Environment(
+    """What every page is made with: whatever is put in is escaped."""
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         finalize=_legible,
@@ -230,5 +230,5 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(duration=duration, money=money, count=count)
-    return environment
+    made.filters.update(duration=duration, money=money, count=count)
+    return made

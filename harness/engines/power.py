@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from harness.engines.explore import Explore, explore
+from harness.engines.explore.engine import Explore, explore
 from harness.engines.fuzz.bench import Stopped, Wanted
 from harness.engines.fuzz.command import Receiver, examine
 from harness.engines.interleave import Interleave
@@ -192,7 +192,9 @@ def _interleave(mutant: Planted, seed: int, budget: Budget, out: Path) -> Trial:
 def _explore(mutant: Planted, seed: int, budget: Budget, out: Path) -> Trial:
     look = _Patient()
     order = _order("explore", seed, budget, out, [], drawn=True)
-    asked = Explore(order=order, mutant=mutant.name, examples=None, time_s=budget.seconds, found=lambda: None)
+    asked = Explore(
+        order=order, mutant=mutant.name, examples=None, time_s=budget.seconds, again=lambda _: "", found=lambda: None
+    )
     asyncio.run(explore(asked, begin(order), look))
     return _seen(mutant, "explore", seed, look)
 

@@ -183,7 +183,7 @@ async def _carry_out_in(
         for job in chain([first], jobs):
             if progress.is_over(order):
                 return
-            if why := await _impossible(job.plan, stack):
+            if why := await impossible(job.plan, stack):
                 progress.left_out.append(why)
                 continue
             if job.mutant != serving:
@@ -199,7 +199,7 @@ async def _carry_out_in(
     progress.spend("stack down", opening)
 
 
-async def _impossible(plan: Plan, stack: Processes) -> str | None:
+async def impossible(plan: Plan, stack: Processes) -> str | None:
     """Why *plan* cannot be carried out in the dialect that *stack* speaks, by name; None when it can."""
     operations = plan.operations()
     forged = {str(operation.args["forgery"]) for operation in operations if operation.kind == "forge"}

@@ -16,7 +16,7 @@ from harness.engines.fuzz.world import World
 from harness.finding import Finding, Rule
 
 BELIEVED = ("credited", "acknowledged")
-SIGNED_STRANGELY = ("doors/", "framing/", "generated/http", "generated/structure-forged")
+SIGNED_STRANGELY = ("doors/", "framing/", "generated/http", "generated/structure-forged", "cassette/forged")
 """What is signed with a key that nobody knows, and looks for something else that opens a door."""
 
 CALM = Rule(

@@ -15,22 +15,28 @@ from harness.engines.fuzz.chance import Chance
 from harness.engines.fuzz.drawing import Generated
 from harness.engines.fuzz.generated import GENERATED
 from harness.engines.fuzz.judging import Wrong
+from harness.engines.fuzz.tape import Tape
 from harness.engines.fuzz.world import Unready
 from harness.finding import Examination
 
 
 @dataclass(slots=True)
 class Examiner(Bench):
-    """The order of it."""
+    """The order of it; with a *tape*, what was recorded comes behind the catalogue, and is varied like the rest."""
+
+    tape: Tape = Tape()  # noqa: RUF009 - nothing changes it
 
     def examine(self) -> Examination:
         """All of it. What was done until it was stopped is kept."""
         self.began = time.monotonic()
-        attacks = [each for each in catalogue(self.pen) if self.wanted.wants(each.name)]
-        families = [each for name, each in GENERATED.items() if self.wanted.wants(name)]
+        attacks = [each for each in (*catalogue(self.pen), *self.tape.attacks) if self.wanted.wants(each.name)]
+        every = {**GENERATED, **self.tape.families}
+        families = [each for name, each in every.items() if self.wanted.wants(name)]
         try:
             self._open()
-            self.tell(f"{len(attacks)} attacks of the catalogue")
+            self.tell(
+                f"{len(attacks)} attacks of the catalogue" + (", and of the cassette" if self.tape.attacks else "")
+            )
             for each in attacks:
                 self._play(each)
             for family, budget in zip(families, _shares(self.wanted.generated, len(families)), strict=True):
@@ -101,12 +107,14 @@ class Examiner(Bench):
         return Examination(
             name="fuzz",
             where=self.wanted.where,
-            rules=[CALM, LOGS, *(each.rule for each in attacks), *(each.rule for each in families)],
+            rules=list(
+                dict.fromkeys([CALM, LOGS, *(each.rule for each in attacks), *(each.rule for each in families)])
+            ),
             findings=self.findings,
             counts=self.counts,
             unknown=self.unknown,
             unseen=self.world.unseen,
-            left_out=[*self.left_out, *not_sent],
+            left_out=[*self.left_out, *self.tape.left_out, *not_sent],
             seed=self.wanted.seed,
             again="".join((self.wanted.again, *(f" --attack {each}" for each in self.wanted.only))),
             took_s=time.monotonic() - self.began,

@@ -6,6 +6,7 @@ about the victim and signed by nobody; `signature` carries the right signature, 
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -104,27 +105,29 @@ def _edited_form(body: bytes, edits: Edits) -> bytes:
     return urlencode(fields, errors="replace").encode()
 
 
-def _changed(wire: Wire, dice: Dice, values: Sequence[Any]) -> Wire:
+def changed(wire: Wire, dice: Dice, values: Sequence[Any]) -> Wire:
     """What becomes of a message before it is signed."""
     edits, coding = _edits(dice, values), dice.one_of(CODINGS)
     if dice.once_in(12):
         body = dice.one_of(JSON_WHOLE)
     else:
-        body = _edited(wire.body, edits, coding) if is_json(wire) else _edited_form(wire.body, edits)
+        body = wire.body
+        with suppress(ValueError, RecursionError):  # what was recorded need not be a document
+            body = _edited(body, edits, coding) if is_json(wire) else _edited_form(body, edits)
     cut = dice.once_in(8)
     return replace(wire, body=body[: 2 * dice.below(256)] if cut else body)
 
 
 def _structure(scene: Scene, letter: Wire, dice: Dice, values: Sequence[Any]) -> Shot:
-    return scene.whole(signed(scene, _changed(letter, dice, values)))
+    return scene.whole(signed(scene, changed(letter, dice, values)))
 
 
 def _structure_forged(scene: Scene, letter: Wire, dice: Dice, values: Sequence[Any]) -> Shot:
     """Changed after it was signed, so that any of it can be sent, in every dialect."""
-    return scene.whole(_changed(letter, dice, values))
+    return scene.whole(changed(letter, dice, values))
 
 
-def _signature(scene: Scene, letter: Wire, dice: Dice, values: Sequence[Any]) -> Shot:
+def damaged(scene: Scene, letter: Wire, dice: Dice, values: Sequence[Any]) -> Shot:
     """The right signature, damaged so that no lenient reading makes it whole again: its first half differs or is gone."""
     kind, place = dice.one_of(("flip", "cut", "replace", "repeat", "bytes", "none")), dice.below(31)
     digit, times = dice.one_of(b"0123456789abcdef"), 2 + dice.below(39)
@@ -247,7 +250,7 @@ GENERATED: Mapping[str, Generated] = {
             cwe=(347, 697),
             values=JUNK,
             letter=lambda scene: scene.pen.sign(scene.written(scene.victim)),
-            vary=_signature,
+            vary=damaged,
         ),
         _family(
             "http",
