@@ -46,13 +46,10 @@ CLEAN = ""
 """The service done right, where a mutant's name would be."""
 STARTS_WITHIN_S = 60.0
 CUSTOMER = "X-Customer: ann"
-FAILS_ON_THE_CLEAN = (
-    "unsupported_method",
-    "status_code_conformance",
-    "positive_data_acceptance",
-    "missing_required_header",
-)
-"""Checks about how an API is documented, which the reference's document does not pass: none of them is about money."""
+FAILS_ON_THE_CLEAN = ("status_code_conformance", "positive_data_acceptance")
+"""Found by 120 s of all checks on the service done right: its document does not list every refusal, and says less of a name
+than the service asks for. Neither is about money.
+"""
 
 
 @dataclass(frozen=True)
