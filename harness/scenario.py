@@ -138,8 +138,11 @@ class Draft:
         self._do(Operation(id=self._next("r"), kind="reconcile"))
 
     def compare(self) -> None:
-        """The service is made to compare its books with the provider's, and to say what differs."""
-        self._do(Operation(id=self._next("o"), kind="compare"))
+        """The service is made to compare its books with the provider's, and to say what differs.
+
+        It compares all that other plans have left on the stack, too, and asks about each: that takes longer than a payment.
+        """
+        self._do(Operation(id=self._next("o"), kind="compare", args={"patience_s": 30.0}))
 
     def release(self) -> None:
         """Let go what a mood holds back."""
