@@ -9,6 +9,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 from harness.finding import Examination, Finding, Rule
+from reports.findings_html import page
 from reports.junit import legal
 from reports.words import count
 
@@ -24,10 +25,12 @@ def write_findings(examination: Examination, folder: Path) -> None:
         (folder / name).write_text(render(examination), encoding="utf-8")
     for number, finding in enumerate(examination.findings, 1):
         if finding.shown:
-            (folder / _script(number, finding)).write_text(finding.shown + "\n", encoding="utf-8")
+            (folder / script_name(number, finding)).write_text(finding.shown + "\n", encoding="utf-8")
+    (folder / "report.html").write_text(page(examination, script_name), encoding="utf-8")
 
 
-def _script(number: int, finding: Finding) -> str:
+def script_name(number: int, finding: Finding) -> str:
+    """Of the file that sends the bytes of the finding of that number again."""
     return f"reproduce-{number}.{'py' if finding.language == 'python' else 'sh'}"
 
 
@@ -87,7 +90,7 @@ def _rule(rule: Rule, broken: Sequence[Finding]) -> Mapping[str, Any]:
 
 
 def _result(finding: Finding, rule: int, number: int) -> Mapping[str, Any]:
-    shown = f"\n\nThe bytes: {_script(number, finding)}" if finding.shown else ""
+    shown = f"\n\nThe bytes: {script_name(number, finding)}" if finding.shown else ""
     return {
         "ruleId": finding.rule.id,
         "ruleIndex": rule,
@@ -99,7 +102,7 @@ def _result(finding: Finding, rule: int, number: int) -> Mapping[str, Any]:
                 # A receiver has no source file that anybody here knows of. Viewers want one, so it is the endpoint's name.
                 "physicalLocation": {
                     "artifactLocation": {"uri": quote(finding.where, safe="/")},
-                    "region": {"startLine": 1},
+                    "region": {"startLine": finding.line},
                 },
                 "logicalLocations": [{"fullyQualifiedName": finding.where, "kind": "resource"}],
             }
@@ -180,7 +183,7 @@ def markdown(examination: Examination) -> str:
         if each.shown and len(each.shown) < 4000:
             lines += ["", *_fenced(each.language, each.shown)]
         elif each.shown:
-            lines += ["", f"The bytes are in `{_script(number, each)}`."]
+            lines += ["", f"The bytes are in `{script_name(number, each)}`."]
         lines += [f"- seen: <{link}>" for link in each.rule.seen]
     for title, said in (
         ("Unknown", examination.unknown),
