@@ -89,7 +89,6 @@ def about_of(settings: Settings) -> About:
     key = settings.api_key.get_secret_value() if settings.has_fake_key else "$PROVIDER_API_KEY"
     keys = find(settings.dialect).receiver_key(settings.keys[0])
     return About(
-        callback_url=settings.receiver,
         to_inbox=not settings.callback_url,
         setup={
             "Business API": f"{url}/v1",

@@ -51,7 +51,7 @@ def create_app(
     guard = _key_needed(api_key) if gate is None else _signature_needed(gate)
     business, control = Business(provider), Control(provider, memory)
     stripe = StripeApi(provider, api_key) if gate is None else None
-    page = Page(provider, about or About(callback_url="nowhere in particular"))
+    page = Page(provider, about or About())
     described = document(
         [*business.routes(), *(stripe.endpoints() if stripe else [])],
         control.routes(),

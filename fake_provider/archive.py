@@ -6,7 +6,7 @@ from datetime import datetime
 
 from fake_provider.dialects import Answer, Wire
 from fake_provider.records import Delivery
-from fake_provider.shipments import Shipment
+from fake_provider.shipments import Callback, Shipment
 
 KEPT = 1000  # deliveries; the journal has all of them, without their bytes
 
@@ -15,11 +15,13 @@ KEPT = 1000  # deliveries; the journal has all of them, without their bytes
 class Attempt:
     """One delivery: as the journal has it, as it left, and what came back, once something has.
 
-    `is_ack` is the dialect's verdict on the answer, `acknowledged` what the provider makes of it in its moods.
+    `callback` is the one of the shipment that this is about. `is_ack` is the dialect's verdict on the answer, `acknowledged`
+    what the provider makes of it in its moods.
     """
 
     record: Delivery
     shipment: Shipment
+    callback: Callback
     wire: Wire
     at: datetime
     answer: Answer | None = None

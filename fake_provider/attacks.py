@@ -52,6 +52,7 @@ ATTACKS: Mapping[str, Attack] = {
         (295, 918),
         ("https://github.com/dubinc/dub/pull/3835",),
     ),
+    "B-07": Attack("what is signed of the body is a checksum, and another body can be made to fit", (328,)),
     "B-08": Attack(
         "a genuine callback once more, while it is still fresh",
         (294, 837),
@@ -87,9 +88,16 @@ ATTACKS: Mapping[str, Attack] = {
         (841, 351, 345),
         ("https://github.com/laravel/cashier-stripe/pull/194",),
     ),
+    "B-28": Attack("a key of the JSON that is there twice", (436,)),
     "B-29": Attack("a field that is there twice", (235,)),
     "B-30": Attack("a separator inside a field moves the borders of what was signed", (116, 436, 347)),
+    "B-33": Attack(
+        "bytes that are not in the encoding that they should be in",
+        (838, 172),
+        ("https://github.com/yansongda/laravel-pay/issues/19",),
+    ),
     "B-40": Attack("headers that no honest client writes, to trip the one who reads them", (436, 755, 294)),
+    "B-41": Attack("JSON that is nested deeper than a parser can follow", (674,)),
     "B-47": Attack("a sealed text is changed, and nobody compares the seal", (354, 347)),
     "B-48": Attack("an unsigned item rides along behind a signed one", (347,)),
     "B-55": Attack(

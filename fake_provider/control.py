@@ -14,7 +14,7 @@ from fake_provider.asking import Endpoint, json_body
 from fake_provider.dialects import all_shown
 from fake_provider.fields import Refused
 from fake_provider.memory import die
-from fake_provider.moods import BadArgument, make
+from fake_provider.moods import BadArgument, all_moods, make
 from fake_provider.provider import Provider
 from fake_provider.records import book_entry, payment_object
 from fake_provider.registry import UnknownName
@@ -64,6 +64,7 @@ class Control:
             ("POST", "/clock/advance", self.advance),
             ("POST", "/clock/next", self.advance_to_next),
             ("GET", "/dialects", self.dialects),
+            ("POST", "/keys/rotate", self.rotate_key),
             ("POST", "/clock/play-out", self.play_out),
             ("GET", "/unsettled", self.unsettled),
             ("POST", "/release", self.release),
@@ -152,13 +153,24 @@ class Control:
         return JSONResponse({"delivery": delivery, "status": answer.status, "body": shown, "because": answer.because})
 
     async def dialects(self, _: Request) -> Response:
-        """Every dialect, its words and its forgeries, and what verifies this provider's callbacks."""
+        """Every dialect, its words and its forgeries; what verifies this provider's callbacks, and its possible moods."""
         speaks = self.provider.dialect.name
-        return JSONResponse({"speaks": speaks, "receiver_keys": self.provider.receiver_keys(), "dialects": all_shown()})
+        moods = [name for name, mood in all_moods().items() if self.provider.why_not(mood) is None]
+        told = {"speaks": speaks, "receiver_keys": self.provider.receiver_keys(), "moods": moods}
+        return JSONResponse({**told, "dialects": all_shown()})
+
+    async def rotate_key(self, request: Request) -> Response:
+        """Sign with a new key, and with the old one beside it for so many seconds on the provider's clock."""
+        overlap_s = fields.seconds(await json_body(request), "overlap_s", TEN_YEARS_S)
+        self.provider.rotate_key(timedelta(seconds=overlap_s))
+        new = self.provider.receiver_keys()[0]
+        return JSONResponse({"receiver_key": new, "receiver_keys": self.provider.receiver_keys()})
 
     async def list_deliveries(self, _: Request) -> Response:
         """The last deliveries, with all that was sent and answered."""
-        return JSONResponse({"deliveries": [attempt_object(each) for each in self.provider.deliveries.archive]})
+        return JSONResponse(
+            {"deliveries": [attempt_object(each) for each in self.provider.deliveries.attempts.archive]}
+        )
 
     async def show_delivery(self, request: Request) -> Response:
         """One delivery, with all that was sent and answered."""

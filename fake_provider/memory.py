@@ -9,31 +9,30 @@ import os
 import pickle
 import signal
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from fake_provider.dialects import Notice, Wire
+from fake_provider.doors import Doors
 from fake_provider.idempotency import Keys
 from fake_provider.moods import Moods
 from fake_provider.records import Book, Journal
-from fake_provider.shipments import Callback
+from fake_provider.shipments import Callback, Ticket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posted:
     """What of deliveries is remembered."""
 
-    waiting: dict[str, Callback]
-    in_flight: dict[str, Callback]
-    acknowledged: set[str]
-    copies: Counter[tuple[str, int]]
+    waiting: dict[Ticket, Callback]
+    in_flight: dict[Ticket, Callback]
+    acknowledged: set[Ticket]
+    copies: Counter[tuple[Ticket, int]]
     numbered: int
-    genuine: Wire | None
+    genuine: dict[str, Wire]
     told: dict[str, Notice]
-    keys: dict[str, Sequence[str]]
-    doors: list[str]
+    doors: Doors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,9 @@ from enum import StrEnum
 from random import Random
 from types import MappingProxyType
 
+CHECKOUT = "checkout"
+"""The method of a payment that the customer makes on a page of the provider's."""
+
 
 class State(StrEnum):
     PENDING = "pending"

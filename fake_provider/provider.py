@@ -7,12 +7,13 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from fake_provider import payments
+from fake_provider import doors, payments
 from fake_provider.agenda import Agenda, Deed
 from fake_provider.archive import Attempt
 from fake_provider.clock import Clocks, HandClock, iso
 from fake_provider.deliveries import Deliveries, Posting
-from fake_provider.dialects import Answer, Dialect, Notice
+from fake_provider.dialects import Answer, Batches, Dialect, Notice
+from fake_provider.doors import Door
 from fake_provider.fields import Refused
 from fake_provider.idempotency import ApiAnswer, Keys
 from fake_provider.memory import Memory
@@ -56,17 +57,9 @@ class Provider:
         self._agenda = Agenda(setup.clocks.payload)
         self.journal = Journal(setup.clocks.real)
         self.book = Book(self.journal)
-        posting = Posting(
-            dialect=setup.dialect,
-            keys=setup.keys,
-            retired=setup.retired,
-            url=setup.url,
-            sender=setup.sender,
-            clocks=setup.clocks,
-            journal=self.journal,
-            rng=setup.rng,
-        )
-        self.deliveries = Deliveries(posting, self._moods, self)
+        posting = Posting(dialect=setup.dialect, sender=setup.sender, clocks=setup.clocks, rng=setup.rng)
+        door = Door(url=setup.url, keys=setup.keys, retired=setup.retired)
+        self.deliveries = Deliveries(posting, door, self._moods, self, self.journal)
 
     @property
     def dialect(self) -> Dialect:
@@ -82,8 +75,9 @@ class Provider:
         return self._setup.clocks.payload
 
     def receiver_keys(self) -> Sequence[str]:
-        """What a receiver needs in order to verify our callbacks, one for each signing key."""
-        return [self.dialect.receiver_key(key) for key in self._setup.keys]
+        """What the first receiver needs in order to verify our callbacks, one for each signing key."""
+        keys = self.deliveries.doors.first.signing(self.clock())
+        return [self.dialect.receiver_key(key) for key in keys]
 
     # What merchants ask for.
 
@@ -198,21 +192,35 @@ class Provider:
     def fresh_id(self, prefix: str) -> str:
         return payments.fresh_id(prefix, self._setup.rng)
 
-    def open_door(self, url: str) -> str:
-        """From now on callbacks go to *url*; returns what verifies them there.
+    def open_door(self, url: str, news: frozenset[News] | None = None) -> str:
+        """From now on callbacks go to *url*, too: those about *news*, or all; returns what verifies them there.
 
-        Those under way still go where they were going. Raises `ValueError` for what is not on this machine or known already.
+        Raises `ValueError` for what is not on this machine or known already.
         """
         Address.of(url)
         if url in self.deliveries.doors:
             raise ValueError(f"{url!r} is known already: delete it first")
         # Not of the same draws as the key of the first door, which may be the seed's first.
         key = self.dialect.draw_key(Random(f"{url} {self._setup.rng.random()}"))
-        self.deliveries.open_door(url, [key])
+        self.deliveries.doors.put(Door(url=url, keys=[key], news=news))
         return self.dialect.receiver_key(key)
 
+    def rotate_key(self, overlap: timedelta) -> None:
+        """From now on a new key signs what goes to the first receiver; the old one beside it, where there is room, for so long."""
+        # Not of the same draws as the key before it, which may be the seed's first.
+        key = self.dialect.draw_key(Random(f"rotation {self._setup.rng.random()}"))
+        now = self.clock()
+        self.deliveries.doors.put(self.deliveries.doors.first.rotated(key, now, now + overlap))
+
+    def change_door(self, door: Door) -> None:
+        """Change what a receiver wants to hear of, or whether it is there at all."""
+        if door.state is doors.State.ENABLED:
+            self.deliveries.doors.put(door)
+        else:
+            self.deliveries.shut(door)
+
     def attempt(self, delivery: str) -> Attempt:
-        attempt = self.deliveries.archive.get(delivery)
+        attempt = self.deliveries.attempts.archive.get(delivery)
         if attempt is None:
             raise Refused(404, "not_found", f"there is no delivery {delivery!r}, or it is too long ago", "id")
         return attempt
@@ -225,7 +233,19 @@ class Provider:
         self.deliveries.send_by_hand(attempt, copies=copies, same_bytes=same_bytes)
 
     def put_on(self, mood: Mood) -> str:
+        why_not = self.why_not(type(mood))
+        if why_not is not None:
+            raise Refused(409, "not_in_this_dialect", why_not, "mood")
         return self._moods.put_on(mood)
+
+    def why_not(self, mood: type[Mood]) -> str | None:
+        """What the dialect lacks for a mood; None where it lacks nothing."""
+        wordless = [news.value for news in mood.needs_words if news not in self.dialect.events]
+        if wordless:
+            return f"{mood.name}: {self.dialect.name} has no word for {', '.join(wordless)}"
+        if mood.needs_batches and not isinstance(self.dialect, Batches):
+            return f"{mood.name}: in {self.dialect.name}, a callback carries one event"
+        return None
 
     def mood(self, mood_id: str) -> Mood:
         mood = self._moods.get(mood_id)
@@ -316,8 +336,8 @@ class Provider:
 
     # The hands that moods have, apart from what the bank does.
 
-    def callback(self, notice: Notice, made_by: str) -> Callback:
-        return self.deliveries.callback(notice, made_by)
+    def callback(self, notice: Notice, like: Callback, made_by: str) -> Callback:
+        return self.deliveries.callback(notice, like, made_by)
 
     def send(self, queue: Sequence[Shipment]) -> None:
         self.deliveries.send(queue)
@@ -351,9 +371,11 @@ class Provider:
         return payment
 
     def _record(self, payment: Payment, news: News) -> Payment:
-        """Into the book first, then out to the world."""
+        """Into the book first, then out to the world. What was paid in a checkout is told of the checkout, too."""
         self.book.put(payment)
-        self.deliveries.announce(notice_of(payment, news, self._setup.clocks.payload()))
+        is_checkout = news is News.CAPTURED and payment.order.method == payments.CHECKOUT
+        for each in (news, News.SETTLED) if is_checkout else (news,):
+            self.deliveries.announce(notice_of(payment, each, self._setup.clocks.payload()))
         self._moods.moved(payment, self)
         return payment
 

@@ -28,11 +28,15 @@ class Client:
     """Talks to one target, in plain HTTP.
 
     What it performs has a connection for each request: a kept one would hide what a new caller sees. What it asks for the
-    books goes over connections that are kept.
+    books goes over connections that are kept, straight to *books_url*: who reads books is none of the service's clients, and
+    what he asks is no part of the story.
     """
 
-    def __init__(self, target: Target, base_url: str, recorder: Recorder, timeout_s: float) -> None:
+    def __init__(
+        self, target: Target, base_url: str, recorder: Recorder, timeout_s: float, *, books_url: str | None = None
+    ) -> None:
         self._target, self._base_url, self._recorder = target, base_url, recorder
+        self._books_url = books_url or base_url
         self._timeout_s = timeout_s
         # No certificate is ever looked at, and loading those of this machine costs more than twenty requests.
         self._http, self._reader = (
@@ -57,7 +61,7 @@ class Client:
             raise TargetError(f"{self._target.name} has no [operations.{kind}], and the plan asks for it")
         said = {"operation": kind, "id": id, "attempt": attempt, **more}
         self._recorder.record("client", "invoked", **said, **asked(values))
-        answer = await self._send(self._http, operation, values)
+        answer = await self._send(self._http, self._base_url, operation, values)
         told, unexplained = told_by(self._target, answer)
         if unexplained:
             self._recorder.record("harness", "book-unread", **unexplained)
@@ -74,11 +78,11 @@ class Client:
 
     async def ask(self, operation: Operation, values: Mapping[str, Any]) -> Answer:
         """Carry out one attempt, unrecorded."""
-        return await self._send(self._reader, operation, values)
+        return await self._send(self._reader, self._books_url, operation, values)
 
-    async def _send(self, http: httpx.AsyncClient, operation: Operation, values: Mapping[str, Any]) -> Answer:
+    async def _send(self, http: httpx.AsyncClient, url: str, operation: Operation, values: Mapping[str, Any]) -> Answer:
         try:
-            asking = request(operation, self._base_url, values)
+            asking = request(operation, url, values)
             asking.extensions["timeout"] = httpx.Timeout(self._timeout_s).as_dict()
             answer = await http.send(asking)
         except httpx.HTTPError as error:
@@ -92,10 +96,11 @@ def answer_of(operation: Operation, status: int, content: bytes) -> Answer:
     outcome, because = of_status(status)
     success = 200 <= status < 300
     try:
-        body = json.loads(content) if content else {}
+        body = read_figures(content) if operation.text == "prometheus" else json.loads(content) if content else {}
     except ValueError:
         if success:  # an error page may be anything; a success must be what was promised
-            return Answer(Outcome.UNKNOWN, status, "the answer is not JSON, or ends too soon")
+            written = "Prometheus' text" if operation.text == "prometheus" else "JSON"
+            return Answer(Outcome.UNKNOWN, status, f"the answer is not {written}, or ends too soon")
         return Answer(outcome, status, because)
     if operation.list_at and success:
         try:
@@ -103,6 +108,21 @@ def answer_of(operation: Operation, status: int, content: bytes) -> Answer:
         except TargetError as error:
             return Answer(Outcome.UNKNOWN, status, str(error))
     return Answer(outcome, status, because, facts(operation, body))
+
+
+def read_figures(content: bytes) -> dict[str, float]:
+    """The value of each series in Prometheus' text, by its name and labels. Raises `ValueError` for anything else."""
+    from prometheus_client.parser import text_string_to_metric_families  # seldom needed, and slow to load
+
+    return {
+        sample.name + _labels(sample.labels): sample.value
+        for family in text_string_to_metric_families(content.decode("utf-8"))
+        for sample in family.samples
+    }
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return "{" + ",".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}" if labels else ""
 
 
 def told_by(target: Target, answer: Answer) -> tuple[dict[str, Any], dict[str, str]]:

@@ -45,7 +45,8 @@ class Examination:
     """What was looked for at one place, and what came of it.
 
     `unknown` are reasons why nothing was shown though nothing was found; `unseen` is what could not be known by such means,
-    and does not weigh; `left_out` is what was not sent, and why; `counts` how often each rule was put to the test.
+    and does not weigh; `left_out` is what was not sent, and why; `counts` how often each rule was put to the test. `judged_by`
+    says what the judging rests on, where that is less than the state.
     """
 
     name: str
@@ -60,6 +61,12 @@ class Examination:
     again: str = ""
     took_s: float = 0.0
     sent: int = 0
+    judged_by: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """The word, and what it rests on."""
+        return f"{self.word}, {self.judged_by}" if self.judged_by else self.word
 
     @property
     def word(self) -> str:

@@ -12,6 +12,9 @@ import httpx
 
 from harness.history import Event
 
+KEPT_S = 2.0
+"""How long a connection may rest before another one is made."""
+
 
 class ProviderError(Exception):
     """The provider refused a control request, or did not answer it; the message is its own."""
@@ -29,10 +32,13 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """One dialect: the events that it has a word for (`payment.captured`, …), and the ways in which it is forged."""
+    """One dialect: the events that it has a word for (`payment.captured`, …), the ways in which it is forged, and the moods
+    that the provider can be in.
+    """
 
     events: frozenset[str]
     forgeries: frozenset[str]
+    moods: frozenset[str]
 
 
 class ProviderControl:
@@ -41,7 +47,14 @@ class ProviderControl:
     def __init__(self, base_url: str, timeout_s: float = 10.0) -> None:
         self.heard = 0
         """The number of the last journal entry that somebody asked for: what comes before it need not be sent again."""
-        self._client = httpx.AsyncClient(base_url=base_url, timeout=timeout_s, trust_env=False, verify=False)  # noqa: S501
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            timeout=timeout_s,
+            trust_env=False,
+            verify=False,  # noqa: S501 - over plain HTTP nobody shows a certificate, and loading them takes time
+            # The provider closes a connection that rested for 5 s. Whoever asks at that very moment hears nothing.
+            limits=httpx.Limits(keepalive_expiry=KEPT_S),
+        )
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -83,7 +96,7 @@ class ProviderControl:
         """What can be told, and what can be forged, in the dialect that the provider speaks."""
         answer = await self._call("GET", "/control/dialects")
         spoken = answer["dialects"][answer["speaks"]]
-        return Speech(frozenset(spoken["events"]), frozenset(spoken["forgeries"]))
+        return Speech(frozenset(spoken["events"]), frozenset(spoken["forgeries"]), frozenset(answer["moods"]))
 
     async def advance(self, seconds: float) -> None:
         await self._post("/control/clock/advance", {"seconds": seconds})

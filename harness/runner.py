@@ -55,7 +55,7 @@ async def carry_out(plan: Plan, stack: Stack, name: str, recorder: Recorder, set
     started = datetime.now(UTC)
     stack.wire.recorder = recorder
     host, port = stack.links["edge"].tap.address
-    client = Client(stack.target, f"http://{host}:{port}", recorder, CLIENT_TIMEOUT_S)
+    client = Client(stack.target, f"http://{host}:{port}", recorder, CLIENT_TIMEOUT_S, books_url=stack.service_url)
     try:
         await _Execution(plan, stack, name, recorder, client).arc()
     finally:

@@ -150,6 +150,11 @@ class Stack(Protocol):
         ...
 
     @property
+    def service_url(self) -> str:
+        """Where the service listens, past every link: where its books are read."""
+        ...
+
+    @property
     def secrets(self) -> Mapping[str, str]:
         """What must never be found in a log, by name."""
         ...

@@ -33,15 +33,28 @@ class _Model(BaseModel):
 class Start(_Model):
     """How to start the service; `mutant_command` starts it with one planted bug, where it has such a thing.
 
-    `mutants` names the bugs that there are.
+    `mutants` names the bugs that there are. A service in Python that is killed often starts faster when the modules in
+    `preload` are imported once, and each start is a fork of the process that has them: they must not look at their
+    environment, open anything or start a thread when they are imported.
     """
 
     command: list[str]
     mutant_command: list[str] = Field(default_factory=list)
+    preload: list[str] = Field(default_factory=list)
     mutants: list[str] = Field(default_factory=list)
     env: dict[str, str] = Field(default_factory=dict)
     ready: str = "GET /healthz"
     ready_within_s: float = 20.0
+
+    @field_validator("preload")
+    @classmethod
+    def _is_a_module(cls, preload: list[str], info: ValidationInfo) -> list[str]:
+        commands = [command for name in ("command", "mutant_command") if (command := info.data.get(name))]
+        if preload and not all(len(command) > 2 and command[1] == "-m" for command in commands):
+            raise ValueError(
+                'preload is for what is started by ["{python}", "-m", "some.module", …], without options before -m'
+            )
+        return preload
 
     @field_validator("mutants")
     @classmethod
@@ -66,6 +79,8 @@ class Operation(_Model):
     form: dict[str, str] | None = None
     list_at: str = Field(default="", alias="list")
     answer: dict[str, str] = Field(default_factory=dict)
+    text: Literal["json", "prometheus"] = "json"
+    """How the answer is written. In Prometheus' text, a fact is a series: `"requests_total{code=\"200\"}"`."""
 
 
 class Operations(_Model):
@@ -80,6 +95,8 @@ class Operations(_Model):
     timeline: Operation | None = None
     discrepancies: Operation | None = None
     reconcile: Operation | None = None
+    figures: Operation | None = None
+    compare: Operation | None = None
 
     def named(self, kind: str) -> Operation | None:
         found: Operation | None = getattr(self, kind, None)
@@ -94,10 +111,11 @@ class States(_Model):
 
 
 class Target(_Model):
-    """A service under test."""
+    """A service under test. `allow_hosts` are machines beside this one that it may be pointed at (`harness/guard.py`)."""
 
     name: str
     environment: str
+    allow_hosts: list[str] = Field(default_factory=list)
     start: Start
     callbacks: Callbacks
     operations: Operations
@@ -140,6 +158,13 @@ class Target(_Model):
             for event, operation in operations.items()
             if self.operations.named(operation) is None
         }
+        timeline = self.operations.timeline
+        if timeline is not None and "correlation" not in timeline.answer:
+            missing["timeline-is-complete"] = "its [operations.timeline] names no `correlation` in the answer"
+        if self.operations.figures is None:
+            missing["duplicates-are-counted"] = "it has no [operations.figures]"
+        if self.operations.compare is None:
+            missing["reconciliation-finds-all"] = "it has no [operations.compare]"
         if not self.words:
             missing |= dict.fromkeys(WORDED, "it has no [words]")
         return missing

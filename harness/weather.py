@@ -1,25 +1,22 @@
 """The links' weather made by hand: a small page of its own, for whoever has the stack up and wants to try things."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from socket import socket
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-import uvicorn
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from harness.serving import serving
 from harness.stack import Link
-from harness.stacks.ports import LOOPBACK
 
 LATENCY_MS = 500
-UP_WITHIN_S = 10.0
 
 Make: TypeAlias = Callable[[Link], AbstractAsyncContextManager[None]]
 
@@ -100,31 +97,8 @@ def create_app(weather: Weather, look_from: str) -> Starlette:
 async def weather_panel(links: Mapping[str, Link], port: int, look_from: str) -> AsyncIterator[None]:
     """The page is served on *port* while the block runs; what was made on it is mended afterwards."""
     weather = Weather(links)
-    config = uvicorn.Config(
-        create_app(weather, look_from), host=LOOPBACK, port=port, log_level="warning", access_log=False, lifespan="off"
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve())
     try:
-        await asyncio.wait_for(server.up.wait(), UP_WITHIN_S)
-        yield
+        async with serving(create_app(weather, look_from), port):
+            yield
     finally:
-        server.should_exit = True
-        await asyncio.gather(serving, return_exceptions=True)
         await weather.mend()
-
-
-class _Server(uvicorn.Server):
-    """Says when it is up, and leaves signals alone: Ctrl-C is the command's."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    async def startup(self, sockets: list[socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield

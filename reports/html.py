@@ -30,7 +30,7 @@ ID_LENGTH_MAX = 16
 @renderer(file="report.html")
 def render(suite: Suite) -> str:
     """The whole page. Worst runs first; a run that holds is one folded line."""
-    page = _environment().get_template("page.html")
+    page = environment().get_template("page.html")
     runs = sorted((_run(number, run) for number, run in enumerate(suite.runs, 1)), key=lambda view: -view.run.status)
     return page.render(
         suite=suite,
@@ -220,8 +220,9 @@ def _legible(value: Any) -> Any:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """What every page is made with: whatever is put in is escaped."""
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         finalize=_legible,
@@ -229,5 +230,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(duration=duration, money=money, count=count)
-    return environment
+    made.filters.update(duration=duration, money=money, count=count)
+    return made

@@ -286,6 +286,11 @@ def _discrepancy(event: Event) -> Phrase:
     return Phrase(f"discrepancy: {event.get('discrepancy_kind')}", about, difference)
 
 
+def _finding(event: Event) -> Phrase:
+    difference = _in_brackets(f"expected {event.get('expected')}", f"found {event.get('found')}")
+    return Phrase(f"reports {event.get('class')}", _text(event.get("payment")), difference)
+
+
 _PHRASES: Mapping[str, Callable[[Event], Phrase]] = {
     "plan": _plan,
     "phase": _phase,
@@ -315,4 +320,5 @@ _PHRASES: Mapping[str, Callable[[Event], Phrase]] = {
     "balance": _balance,
     "transition": _transition,
     "discrepancy": _discrepancy,
+    "finding": _finding,
 }

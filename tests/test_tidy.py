@@ -38,16 +38,27 @@ FLOORS = (
         "harness.reversals",
         "harness.invariants",
     ),
-    ("harness.amounts", "harness.outcomes", "harness.cache", "harness.users", "harness.wire", "harness.provider"),
     (
-        *("harness.target", "harness.scenario", "harness.flow", "harness.meeting", "harness.client"),
+        *("harness.amounts", "harness.outcomes", "harness.cache", "harness.users", "harness.wire", "harness.provider"),
+        "harness.serving",
+    ),
+    (
+        *("harness.target", "harness.guard", "harness.scenario", "harness.flow", "harness.meeting", "harness.client"),
         *("harness.witness", "scenarios"),
     ),
     ("harness.stack",),
     ("harness.audit", "harness.deeds", "harness.faults", "harness.stacks", "harness.locust", "harness.weather"),
     ("harness.runner",),
-    ("harness.engines", "reports"),
-    ("harness.doctor", "harness.fuzzing", "harness.cli", "harness.testing", "harness.pytest_plugin"),
+    ("harness.engines", "harness.gate", "reports"),
+    (
+        "harness.doctor",
+        "harness.fuzzing",
+        "harness.gating",
+        "harness.measuring",
+        "harness.cli",
+        "harness.testing",
+        "harness.pytest_plugin",
+    ),
 )
 
 load(harness.faults)
@@ -200,6 +211,7 @@ def test_only_clocks_read_the_time_of_day() -> None:
     allowed = {
         "harness/runner.py",
         "harness/engines/suite.py",
+        "harness/gating.py",
         "scenarios/locustfile.py",
         "fake_provider/clock.py",
         "reference_impl/service.py",

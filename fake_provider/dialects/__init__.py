@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from fake_provider.news import News
 from fake_provider.registry import Registry, load
@@ -157,6 +157,14 @@ class Dialect(Protocol):
 
     def delay_before(self, attempt: int) -> timedelta | None:
         """How long after the attempt before it this one is made, counted from 1; None when it is never made."""
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """A dialect in which one message can carry several events."""
+
+    def batch(self, wires: Sequence[Wire]) -> Wire:
+        """The unsigned messages of several events as one, in that order. All go to the same receiver."""
 
 
 DIALECTS: Registry[Dialect] = Registry("dialect")

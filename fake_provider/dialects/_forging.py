@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Protocol, TypeVar
 
-from fake_provider.dialects import Forgery, Forging, NothingGenuine, Notice, Wire
+from fake_provider.dialects import Forgery, Forging, NothingGenuine, Notice, Wire, find
 
 Key = TypeVar("Key")
 
@@ -117,6 +117,18 @@ def cross_account(craft: Craft[Key]) -> Forgery:
         return claiming(craft, forging, replace(forging.notice, merchant=ANOTHER_MERCHANT))
 
     return Forgery(forge=cross_account, plays=("B-16",), cwe=639, ignorable=True)
+
+
+def cross_provider(other: str) -> Forgery:
+    """The forgery of that name: what the *other* dialect's provider sends."""
+
+    def cross_provider(forging: Forging) -> Wire:
+        """A callback of another provider, with due headers of its own, at this provider's door."""
+        dialect = find(other)
+        wire = replace(dialect.encode(forging.notice, forging.event_id), url=forging.wire.url)
+        return dialect.sign(wire, [dialect.draw_key(forging.rng)], forging.at)
+
+    return Forgery(forge=cross_provider, plays=("B-03",), cwe=863)
 
 
 def other_mode(craft: Craft[Key], environment: str) -> Forgery:

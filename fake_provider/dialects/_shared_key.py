@@ -9,6 +9,9 @@ from typing import Any, ClassVar
 from fake_provider.dialects import Answer, Forgery, Forging, Wire
 from fake_provider.registry import Registry
 
+ILLEGIBLE = (ValueError, KeyError, RecursionError)
+"""What reading a body raises that is forged, or in another dialect."""
+
 
 class SharedKey(ABC):
     """The half of a dialect that is the same for all of these.
@@ -101,8 +104,11 @@ def all_of(*some: Mapping[str, Forgery]) -> Registry[Forgery]:
 
 
 def told(wire: Wire, name: str) -> str:
-    """A string at the top of a JSON body; empty where there is none, for another dialect's callbacks come by too."""
-    return str(json.loads(wire.body).get(name, ""))
+    """A string at the top of a JSON body; empty where there is none: other dialects' callbacks come by, and illegible ones."""
+    try:
+        return str(json.loads(wire.body).get(name, ""))
+    except ILLEGIBLE:
+        return ""
 
 
 def under_id_of(genuine: Wire, wire: Wire, name: str) -> bytes:

@@ -23,8 +23,9 @@ from typing import Any
 
 from fake_provider.clock import iso
 from fake_provider.dialects import DIALECTS, Forgery, Forging, NothingGenuine, Notice, Wire
-from fake_provider.dialects._forging import claiming, cross_account, keyed, rightly, shared
-from fake_provider.dialects._shared_key import SharedKey, all_of, compact
+from fake_provider.dialects._forging import claiming, cross_account, cross_provider, keyed, rightly, shared
+from fake_provider.dialects._shared_key import ILLEGIBLE, SharedKey, all_of, compact
+from fake_provider.dialects._spelling import misspelt
 from fake_provider.news import News
 
 _QUICK = [timedelta(seconds=each) for each in (0, 9, 18, 27)]
@@ -85,6 +86,10 @@ class Adyen(SharedKey):
         }
         return _batch([item], "true" if notice.environment == "live" else "false")
 
+    def batch(self, wires: Sequence[Wire]) -> Wire:
+        items = [item for wire in wires for item in items_of(wire)]
+        return _batch(items, json.loads(wires[0].body)["live"], wires[0].url)
+
     def seal(self, wire: Wire, keys: Sequence[bytes], at: datetime) -> Wire:
         return _each(wire, lambda item: _with(item, _signature(item, keys[0])))
 
@@ -96,12 +101,12 @@ class Adyen(SharedKey):
         return _each(wire, lambda item: _with(item, stolen))
 
     def signatures(self, wire: Wire) -> tuple[str, ...]:
-        found = (item["additionalData"].get("hmacSignature") for item in items_of(wire))
+        found = (item["additionalData"].get("hmacSignature") for item in _legible(wire))
         return tuple(signature for signature in found if signature)
 
     def dedup_key(self, wire: Wire) -> str:
-        first = items_of(wire)[0]
-        return ":".join((first["pspReference"], first["eventCode"], first["success"]))
+        found = (":".join((item["pspReference"], item["eventCode"], item["success"])) for item in _legible(wire))
+        return next(found, "")
 
     def delay_before(self, attempt: int) -> timedelta | None:
         return DELAYS[attempt - 1] if 1 <= attempt <= len(DELAYS) else None
@@ -109,6 +114,14 @@ class Adyen(SharedKey):
 
 def items_of(wire: Wire) -> list[Item]:
     return [each["NotificationRequestItem"] for each in json.loads(wire.body)["notificationItems"]]
+
+
+def _legible(wire: Wire) -> list[Item]:
+    """The items; none of what is in another dialect, or cannot be read."""
+    try:
+        return items_of(wire)
+    except ILLEGIBLE:
+        return []
 
 
 def signed_text(item: Item) -> bytes:
@@ -177,11 +190,13 @@ def unsigned_mode(forging: Forging) -> Wire:
 FORGERIES = all_of(
     keyed(ADYEN),
     shared(ADYEN),
+    misspelt(lambda forging, notice: claiming(ADYEN, forging, notice), lambda _, wire: wire),
     {
         "malformed-signature": Forgery(forge=malformed_signature, plays=("B-40",), cwe=755),
         "second-item-unsigned": Forgery(forge=second_item_unsigned, plays=("B-48",), cwe=347),
         "resplit-fields": Forgery(forge=resplit_fields, plays=("B-30",), cwe=436),
         "other-mode": Forgery(forge=unsigned_mode, plays=("B-17",), cwe=345, ignorable=True),
+        "cross-provider": cross_provider("standard-webhooks"),
         "cross-account": cross_account(ADYEN),
     },
 )

@@ -16,8 +16,9 @@ from typing import Any
 
 from fake_provider.clock import iso
 from fake_provider.dialects import DIALECTS, Forgery, Forging, NothingGenuine, Notice, Wire
-from fake_provider.dialects._forging import cross_account, keyed, other_mode, rightly, shared
+from fake_provider.dialects._forging import cross_account, cross_provider, keyed, other_mode, rightly, shared
 from fake_provider.dialects._shared_key import SharedKey, all_of, compact
+from fake_provider.dialects._spelling import misspelt_raw
 from fake_provider.news import News
 
 EVENTS = {news: news.value for news in News}
@@ -107,10 +108,12 @@ def fresh_delivery_id(forging: Forging) -> Wire:
 FORGERIES = all_of(
     keyed(GITHUB),
     shared(GITHUB),
+    misspelt_raw(GITHUB),
     {
         "downgraded-algorithm": Forgery(forge=downgraded_algorithm, plays=("B-04",), cwe=757),
         "malformed-signature": Forgery(forge=malformed_signature, plays=("B-40",), cwe=755),
         "fresh-delivery-id": Forgery(forge=fresh_delivery_id, plays=("B-08", "B-15"), cwe=837, ignorable=True),
+        "cross-provider": cross_provider("standard-webhooks"),
         "cross-account": cross_account(GITHUB),
         "other-mode": other_mode(GITHUB, "another"),
     },

@@ -16,8 +16,9 @@ from typing import Any
 
 from fake_provider.clock import iso
 from fake_provider.dialects import DIALECTS, Answer, Forgery, Forging, Notice, Wire
-from fake_provider.dialects._forging import cross_account, dated, keyed, other_mode, rightly, shared
+from fake_provider.dialects._forging import cross_account, cross_provider, dated, keyed, other_mode, rightly, shared
 from fake_provider.dialects._shared_key import Dated, all_of, compact, misdated, seconds, told
+from fake_provider.dialects._spelling import misspelt_raw
 from fake_provider.news import News
 
 PREFIX = "pdl_ntfset_"
@@ -112,6 +113,13 @@ def malformed_signature(forging: Forging) -> Wire:
     return PADDLE.with_signature(forging.wire, b"ts=" + seconds(forging.at) + b";h1;h1=\xe9\xff;;=")
 
 
+def malleable_timestamp(forging: Forging) -> Wire:
+    """The right signature, and the time that it covers spelt differently: some readers cannot tell the two apart."""
+    stamp = seconds(forging.at)
+    right = rightly(PADDLE, forging)
+    return PADDLE.with_signature(right, PADDLE.value(right).encode().replace(stamp, b"0" + stamp, 1))
+
+
 def second_timestamp(forging: Forging) -> Wire:
     """An old genuine time and signature, with a fresh time beside it that nobody signed."""
     right = rightly(PADDLE, forging, timedelta(hours=-1))
@@ -121,11 +129,14 @@ def second_timestamp(forging: Forging) -> Wire:
 FORGERIES = all_of(
     keyed(PADDLE),
     shared(PADDLE),
+    misspelt_raw(PADDLE),
     dated(PADDLE),
     misdated(PADDLE),
     {
         "malformed-signature": Forgery(forge=malformed_signature, plays=("B-40",), cwe=755),
+        "malleable-timestamp": Forgery(forge=malleable_timestamp, plays=("B-15",), cwe=837),
         "second-timestamp": Forgery(forge=second_timestamp, plays=("B-10", "B-40"), cwe=294),
+        "cross-provider": cross_provider("standard-webhooks"),
         "cross-account": cross_account(PADDLE),
         "other-mode": other_mode(PADDLE, "another"),
     },

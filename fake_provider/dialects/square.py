@@ -16,8 +16,9 @@ from typing import Any
 
 from fake_provider.clock import iso
 from fake_provider.dialects import DIALECTS, Forgery, Forging, Notice, Wire
-from fake_provider.dialects._forging import cross_account, keyed, rightly, shared
+from fake_provider.dialects._forging import cross_account, cross_provider, keyed, rightly, shared
 from fake_provider.dialects._shared_key import SharedKey, all_of, compact, told
+from fake_provider.dialects._spelling import misspelt_raw
 from fake_provider.news import News
 
 DELAYS = (timedelta(0), *(timedelta(minutes=2**n) for n in range(10)))  # 17 hours in all
@@ -120,11 +121,13 @@ def unsigned_mode(forging: Forging) -> Wire:
 FORGERIES = all_of(
     keyed(SQUARE),
     shared(SQUARE),
+    misspelt_raw(SQUARE),
     {
         "downgraded-algorithm": Forgery(forge=downgraded_algorithm, plays=("B-04",), cwe=757),
         "malformed-signature": Forgery(forge=malformed_signature, plays=("B-40",), cwe=755),
         "other-address": Forgery(forge=other_address, plays=("B-05",), cwe=347),
         "other-mode": Forgery(forge=unsigned_mode, plays=("B-17",), cwe=345, ignorable=True),
+        "cross-provider": cross_provider("standard-webhooks"),
         "cross-account": cross_account(SQUARE),
     },
 )

@@ -18,8 +18,9 @@ from typing import Any
 
 from fake_provider.clock import iso
 from fake_provider.dialects import DIALECTS, Forgery, Forging, Notice, Wire
-from fake_provider.dialects._forging import cross_account, dated, keyed, other_mode, rightly, shared
+from fake_provider.dialects._forging import cross_account, cross_provider, dated, keyed, other_mode, rightly, shared
 from fake_provider.dialects._shared_key import Dated, all_of, compact, misdated, seconds
+from fake_provider.dialects._spelling import misspelt_raw
 from fake_provider.news import News
 
 PREFIX = "whsec_"
@@ -129,6 +130,7 @@ def downgraded_algorithm(forging: Forging) -> Wire:
 FORGERIES = all_of(
     keyed(STANDARD_WEBHOOKS),
     shared(STANDARD_WEBHOOKS),
+    misspelt_raw(STANDARD_WEBHOOKS),
     dated(STANDARD_WEBHOOKS),
     misdated(STANDARD_WEBHOOKS),
     {
@@ -136,6 +138,7 @@ FORGERIES = all_of(
         "malleable-timestamp": Forgery(forge=malleable_timestamp, plays=("B-15",), cwe=837),
         "key-confusion": Forgery(forge=key_read_raw, plays=("B-05",), cwe=347),
         "downgraded-algorithm": Forgery(forge=downgraded_algorithm, plays=("B-04",), cwe=757),
+        "cross-provider": cross_provider("stripe"),
         "cross-account": cross_account(STANDARD_WEBHOOKS),
         "other-mode": other_mode(STANDARD_WEBHOOKS, "another"),
     },

@@ -19,6 +19,7 @@ from typing import Any
 from fake_provider.dialects import DIALECTS, Forgery, Forging, Notice, Wire
 from fake_provider.dialects._forging import cross_account, dated, keyed, other_mode, rightly, shared
 from fake_provider.dialects._shared_key import Dated, all_of, compact, misdated, seconds, told
+from fake_provider.dialects._spelling import misspelt_raw
 from fake_provider.dialects.standard_webhooks import STANDARD_WEBHOOKS
 from fake_provider.news import News
 
@@ -91,6 +92,7 @@ EVENTS = {
     News.PENDING: "payment_intent.processing",
     News.AUTHORISED: "payment_intent.amount_capturable_updated",
     News.CAPTURED: "payment_intent.succeeded",
+    News.SETTLED: "checkout.session.completed",
     News.FAILED: "payment_intent.payment_failed",
     News.CANCELLED: "payment_intent.canceled",
     News.REFUNDED: "refund.created",
@@ -103,6 +105,7 @@ STATUSES = {
     News.PENDING: "processing",
     News.AUTHORISED: "requires_capture",
     News.CAPTURED: "succeeded",
+    News.SETTLED: "complete",
     News.FAILED: "requires_payment_method",
     News.CANCELLED: "canceled",
     News.REFUNDED: "succeeded",
@@ -113,7 +116,9 @@ STATUSES = {
 
 
 def _object(notice: Notice) -> dict[str, Any]:
-    """What the event is about: a payment intent, or a refund or a dispute of one, whose amount is its own and no sum."""
+    """What the event is about: a payment intent, the checkout in which it was paid, or a refund or a dispute of it, whose
+    amount is its own and no sum.
+    """
     # What the merchant gave with the payment; here it stands on what follows from it too, with the sums so far.
     metadata = metadata_of(notice.notes, notice.account, notice.environment, notice.reference)
     common = {
@@ -130,9 +135,29 @@ def _object(notice: Notice) -> dict[str, Any]:
         kind = "refund" if notice.refund else "dispute"
         source = {"charge": charge_of(notice.payment), "payment_intent": notice.payment}
         return {"id": reversal, "object": kind} | source | common
+    if notice.type is News.SETTLED:
+        return _session(notice) | {name: common[name] for name in ("created", "currency", "metadata", "status")}
     received = units(notice.amount_minor, notice.currency) if notice.type is News.CAPTURED else 0
     about = {"amount_received": received, "livemode": is_live(notice.environment)}
     return {"id": notice.payment, "object": "payment_intent"} | about | common
+
+
+def _session(notice: Notice) -> dict[str, Any]:
+    notes = dict(notice.notes)
+    links = {name: notes.get(name) for name in ("cancel_url", "client_reference_id", "success_url")}
+    return {
+        "id": session_of(notice.payment),
+        "object": "checkout.session",
+        "amount_subtotal": units(notice.amount_minor, notice.currency),
+        "amount_total": units(notice.amount_minor, notice.currency),
+        "livemode": is_live(notice.environment),
+        "mode": "payment",
+        "payment_intent": notice.payment,
+        "payment_method_types": ["card"],
+        "payment_status": "paid",
+        "url": None,
+        **links,
+    }
 
 
 METADATA = "metadata."
@@ -147,6 +172,11 @@ def metadata_of(notes: Sequence[tuple[str, str]], account: str, environment: str
 def charge_of(payment: str) -> str:
     """The id of a payment's charge."""
     return "ch_" + payment.partition("_")[2]
+
+
+def session_of(payment: str) -> str:
+    """The id of the checkout in which a payment is made."""
+    return "cs_test_" + payment.partition("_")[2]
 
 
 def units(minor: int, currency: str) -> int:
@@ -213,6 +243,7 @@ def _decoded(key: str) -> bytes:
 FORGERIES = all_of(
     keyed(STRIPE),
     shared(STRIPE),
+    misspelt_raw(STRIPE),
     dated(STRIPE),
     misdated(STRIPE),
     {

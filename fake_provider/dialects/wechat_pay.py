@@ -27,8 +27,9 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from fake_provider.clock import iso
 from fake_provider.dialects import DIALECTS, Answer, Forgery, Forging, Notice, Wire
 from fake_provider.dialects import _rsa as rsa
-from fake_provider.dialects._forging import cross_account, dated, keyed, rightly
+from fake_provider.dialects._forging import cross_account, cross_provider, dated, keyed, rightly
 from fake_provider.dialects._shared_key import all_of, compact, seconds, told, under_id_of
+from fake_provider.dialects._spelling import misspelt
 from fake_provider.news import News
 
 CONTENT_KEY = 32
@@ -231,8 +232,14 @@ def named_wrong_key(forging: Forging) -> Wire:
     return WECHAT_PAY.seal(forging.wire, [mixed], forging.at)
 
 
+def _ready(forging: Forging, notice: Notice) -> Wire:
+    wire = replace(WECHAT_PAY.encode(notice, forging.event_id), url=forging.wire.url)
+    return _sealed(wire, _key(forging).content, seconds(forging.at))
+
+
 FORGERIES = all_of(
     keyed(WECHAT_PAY),
+    misspelt(_ready, lambda forging, wire: _signed(wire, _key(forging), seconds(forging.at))),
     dated(WECHAT_PAY),
     {
         "signature-probe": Forgery(forge=signature_probe, plays=("B-55",), cwe=347),
@@ -242,6 +249,7 @@ FORGERIES = all_of(
         "downgraded-algorithm": Forgery(forge=downgraded_algorithm, plays=("B-04",), cwe=757),
         "millisecond-timestamp": Forgery(forge=millisecond_timestamp, plays=("B-13",), cwe=20),
         "named-wrong-key": Forgery(forge=named_wrong_key, plays=("B-06",), cwe=295),
+        "cross-provider": cross_provider("standard-webhooks"),
         "cross-account": cross_account(WECHAT_PAY),
     },
 )

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from fake_provider.dialects import Answer, Notice, Wire
 from fake_provider.idempotency import ApiAnswer
+from fake_provider.news import News
 from fake_provider.payments import Payment
 from fake_provider.registry import Registry, load, name_of, nearest
 from fake_provider.shipments import Callback, Shipment
@@ -20,8 +21,8 @@ from fake_provider.shipments import Callback, Shipment
 class Hands(Protocol):
     """What a mood may do beyond changing what it is handed."""
 
-    def callback(self, notice: Notice, made_by: str) -> Callback:
-        """A new callback about *notice*, under a fresh id."""
+    def callback(self, notice: Notice, like: Callback, made_by: str) -> Callback:
+        """A new callback about *notice*, under a fresh id, to the receiver of *like*."""
 
     def send(self, queue: Sequence[Shipment]) -> None:
         """Let these leave, one after another."""
@@ -57,9 +58,14 @@ class Hands(Protocol):
 
 @dataclass(kw_only=True, eq=False)
 class Mood:
-    """One way to misbehave, from when it is put on until it ends. Fields that `arg` makes are its arguments."""
+    """One way to misbehave, from when it is put on until it ends. Fields that `arg` makes are its arguments.
+
+    `needs_words` and `needs_batches` say what a dialect must have, or the mood would touch what nobody sees.
+    """
 
     name: ClassVar[str] = ""
+    needs_words: ClassVar[tuple[News, ...]] = ()
+    needs_batches: ClassVar[bool] = False
     touched: int = field(default=0, init=False)
 
 
@@ -86,10 +92,10 @@ class Holds(Shapes):
     held: list[Shipment] = field(default_factory=list, init=False)
 
     def release(self) -> list[list[Shipment]]:
-        """Everything held, as queues that leave at the same time: one for each payment, in the order of arrival."""
-        queues: dict[str, list[Shipment]] = {}
+        """Everything held, as queues that leave at the same time: one for each payment and receiver, in the order of arrival."""
+        queues: dict[tuple[str, str], list[Shipment]] = {}
         for shipment in self.held:
-            queues.setdefault(shipment.payment, []).append(shipment)
+            queues.setdefault(shipment.line, []).append(shipment)
         self.held = []
         return list(queues.values())
 
@@ -188,6 +194,12 @@ def arg(default: Any, *, at_least: float, at_most: float) -> Any:
 def choice(default: str, *others: str) -> Any:
     """An argument of a mood that is one of a few words."""
     return field(default=default, metadata={"one_of": (default, *others)})
+
+
+def all_moods() -> Mapping[str, type[Mood]]:
+    """Every mood there is, by name."""
+    load(__name__)
+    return MOODS
 
 
 def make(name: str, args: Mapping[str, Any]) -> Mood:

@@ -27,8 +27,9 @@ class Contradict(Charges, Hears, Ends):
         return replace(charge, declined_by=self.name)
 
     def heard(self, shipment: Shipment, signed: Wire | None, answer: Answer, acknowledged: bool, hands: Hands) -> None:
-        if shipment.payment in self._to_capture:
-            self._capture(shipment.payment, hands)
+        for callback in shipment.callbacks:
+            if callback.notice.payment in self._to_capture:
+                self._capture(callback.notice.payment, hands)
 
     def end(self, hands: Hands) -> None:
         for payment in list(self._to_capture):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from fake_provider.dialects import Answer
 from fake_provider.moods import Hears, arg, mood
-from fake_provider.shipments import Shipment
+from fake_provider.shipments import Shipment, Ticket
 
 
 @mood
@@ -16,13 +16,13 @@ class NeverAcknowledged(Hears):
     """
 
     n: int = arg(3, at_least=1, at_most=100)
-    _unheard: dict[str, int] = field(default_factory=dict, init=False)
+    _unheard: dict[Ticket, int] = field(default_factory=dict, init=False)
 
     def acknowledged(self, shipment: Shipment, answer: Answer, acknowledged: bool) -> tuple[bool, str]:
-        webhook_id = shipment.callback.webhook_id
-        unheard = self._unheard.get(webhook_id, 0)
+        tickets = [callback.ticket for callback in shipment.callbacks]
+        unheard = min(self._unheard.get(ticket, 0) for ticket in tickets)
         if not acknowledged or shipment.is_replay or unheard >= self.n:
             return acknowledged, answer.because
-        self._unheard[webhook_id] = unheard + 1
+        self._unheard |= dict.fromkeys(tickets, unheard + 1)
         self.touched += 1
         return False, f"{answer.because}, unheard ({self.name})"

@@ -17,21 +17,21 @@ class Reorder(Holds):
     """
 
     count: int = arg(2, at_least=2, at_most=100)
-    _over: set[str] = field(default_factory=set, init=False)
+    _over: set[tuple[str, str]] = field(default_factory=set, init=False)
 
     def shape(self, shipment: Shipment) -> Iterable[Shipment]:
-        if shipment.payment in self._over or shipment.is_replay or shipment.callback.attempt > 1:
+        if shipment.line in self._over or shipment.is_replay or shipment.callback.attempt > 1:
             return [shipment]
         self.touched += 1
         self.held.append(shipment.by(self.name))
-        there = [one for one in self.held if one.payment == shipment.payment]
-        if len({one.callback.webhook_id for one in there}) < self.count:
+        there = [one for one in self.held if one.line == shipment.line]
+        if len({one.callback.ticket for one in there}) < self.count:
             return []
-        self._over.add(shipment.payment)
-        self.held = [one for one in self.held if one.payment != shipment.payment]
+        self._over.add(shipment.line)
+        self.held = [one for one in self.held if one.line != shipment.line]
         return reversed(there)
 
     def release(self) -> list[list[Shipment]]:
         queues = super().release()
-        self._over.update(queue[0].payment for queue in queues)
+        self._over.update(queue[0].line for queue in queues)
         return [queue[::-1] for queue in queues]

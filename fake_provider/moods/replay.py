@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from fake_provider.dialects import Answer, Wire
 from fake_provider.moods import Hands, Hears, arg, mood
-from fake_provider.shipments import Shipment
+from fake_provider.shipments import Shipment, Ticket
 
 
 @mood
@@ -16,13 +16,13 @@ class Replay(Hears):
     """
 
     times: int = arg(1, at_least=1, at_most=100)
-    _done: set[str] = field(default_factory=set, init=False)
+    _done: set[Ticket] = field(default_factory=set, init=False)
 
     def heard(self, shipment: Shipment, signed: Wire | None, answer: Answer, acknowledged: bool, hands: Hands) -> None:
-        webhook_id = shipment.callback.webhook_id
-        if not acknowledged or signed is None or webhook_id in self._done:
+        ticket = shipment.callback.ticket
+        if not acknowledged or signed is None or ticket in self._done:
             return
-        self._done.add(webhook_id)
+        self._done.add(ticket)
         self.touched += 1
         again = replace(shipment, copies=1, moods=(self.name,), signed=signed)
         hands.send([again] * self.times)

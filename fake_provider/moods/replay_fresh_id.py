@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from fake_provider.dialects import Answer, Wire
 from fake_provider.moods import Hands, Hears, arg, mood
-from fake_provider.shipments import Shipment
+from fake_provider.shipments import Shipment, Ticket
 
 
 @mood
@@ -16,13 +16,13 @@ class ReplayFreshId(Hears):
     """
 
     times: int = arg(1, at_least=1, at_most=100)
-    _done: set[str] = field(default_factory=set, init=False)
+    _done: set[Ticket] = field(default_factory=set, init=False)
 
     def heard(self, shipment: Shipment, signed: Wire | None, answer: Answer, acknowledged: bool, hands: Hands) -> None:
-        callback = shipment.callback
-        if not acknowledged or callback.made_by == self.name or callback.webhook_id in self._done:
-            return
-        self._done.add(callback.webhook_id)
-        self.touched += 1
-        fresh = (hands.callback(callback.notice, made_by=self.name) for _ in range(self.times))
-        hands.send([Shipment(one, moods=(self.name,)) for one in fresh])
+        for callback in shipment.callbacks:
+            if not acknowledged or callback.made_by == self.name or callback.ticket in self._done:
+                continue
+            self._done.add(callback.ticket)
+            self.touched += 1
+            fresh = (hands.callback(callback.notice, callback, made_by=self.name) for _ in range(self.times))
+            hands.send([Shipment(one, moods=(self.name,)) for one in fresh])

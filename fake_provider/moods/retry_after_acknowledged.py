@@ -18,6 +18,7 @@ class RetryAfterAcknowledged(Hears):
     attempts: int = arg(3, at_least=2, at_most=100)
 
     def heard(self, shipment: Shipment, signed: Wire | None, answer: Answer, acknowledged: bool, hands: Hands) -> None:
-        if acknowledged and not shipment.is_replay and shipment.callback.attempt < self.attempts:
-            self.touched += 1
-            hands.again(shipment.callback)
+        for callback in shipment.callbacks:
+            if acknowledged and not shipment.is_replay and callback.attempt < self.attempts:
+                self.touched += 1
+                hands.again(callback)

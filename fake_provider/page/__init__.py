@@ -21,12 +21,11 @@ from fake_provider.provider import Provider
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What the page says of the program itself: where callbacks go, and how a receiver and a merchant are set up.
+    """What the page says of the program itself: how a receiver and a merchant are set up. `to_inbox`: nobody named a receiver.
 
     `panel_url` is a page of somebody else's that belongs beside this one.
     """
 
-    callback_url: str
     to_inbox: bool = False
     setup: Mapping[str, str] | None = None
     example: str = ""

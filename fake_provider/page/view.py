@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from json import dumps, loads
 from typing import Any
+from urllib.parse import urlsplit
 
 from fake_provider.archive import Attempt
-from fake_provider.moods import MOODS
+from fake_provider.doors import Door, State
+from fake_provider.moods import all_moods
 from fake_provider.payments import MOVES, Move, Payment
 from fake_provider.provider import Provider
 from fake_provider.shown import attempt_object
@@ -36,6 +38,7 @@ class AttemptShown:
     payment: str
     event: str
     what: str
+    to: str
     by: str
     answer: str
     verdict: str
@@ -62,7 +65,9 @@ class PaymentShown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """All that the live part of the page says. `older` counts the payments that are not shown."""
+    """All that the live part of the page says. `older` counts the payments that are not shown; `receivers` are addresses, each
+    with what is special about it.
+    """
 
     now: str
     reason: str | None
@@ -73,12 +78,13 @@ class View:
     older: int
     forgeries: Sequence[str]
     mood_names: Mapping[str, str]
+    receivers: Sequence[tuple[str, str]]
 
 
 def look(provider: Provider) -> View:
     """The provider as it is now."""
     attempts: dict[str, list[AttemptShown]] = defaultdict(list)
-    for each in provider.deliveries.archive:
+    for each in provider.deliveries.attempts.archive:
         attempts[each.record.payment].append(attempt_shown(each))
     ahead = _ahead(provider)
     newest = list(provider.book)[::-1]
@@ -92,16 +98,13 @@ def look(provider: Provider) -> View:
         payments=[_payment(each, attempts[each.id], ahead[each.id]) for each in newest[:SHOWN]],
         older=max(0, len(newest) - SHOWN),
         forgeries=list(provider.dialect.forgeries),
-        mood_names={name: " ".join((mood.__doc__ or "").split()) for name, mood in all_moods().items()},
+        mood_names={
+            name: " ".join((mood.__doc__ or "").split())
+            for name, mood in all_moods().items()
+            if provider.why_not(mood) is None
+        },
+        receivers=[_receiver(door, provider) for door in provider.deliveries.doors],
     )
-
-
-def all_moods() -> Mapping[str, type]:
-    from fake_provider import moods
-    from fake_provider.registry import load
-
-    load(moods.__name__)
-    return MOODS
 
 
 def attempt_shown(attempt: Attempt) -> AttemptShown:
@@ -113,12 +116,30 @@ def attempt_shown(attempt: Attempt) -> AttemptShown:
         payment=record.payment,
         event=record.event,
         what=f"attempt {record.attempt}{copy}",
+        to=_short(attempt.wire.url),
         by=f"forged: {record.forgery}" if record.forgery else record.mood or "",
         answer=attempt.because,
         verdict=verdict,
         tone=tone,
         can_be_sent=not record.hostile,
         raw=_readable(attempt_object(attempt)),
+    )
+
+
+def _short(url: str) -> str:
+    """An address on this machine, as far as it tells receivers apart."""
+    parts = urlsplit(url)
+    return f":{parts.port or 80}{parts.path}"
+
+
+def _receiver(door: Door, provider: Provider) -> tuple[str, str]:
+    if door.state is State.DISABLED:
+        return door.url, "disabled"
+    words = provider.dialect.events
+    wanted = [words[news] for news in words if news in (door.news or ())]
+    return (
+        door.url,
+        "" if door.news is None else f"only {', '.join(dict.fromkeys(wanted)) or 'what is never said here'}",
     )
 
 
@@ -143,12 +164,15 @@ def _verdict(attempt: Attempt) -> tuple[str, str]:
 def _ahead(provider: Provider) -> dict[str, list[tuple[str, str]]]:
     now = provider.clock()
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    several = len(list(provider.deliveries.doors)) > 1
     for callback in provider.deliveries.waiting():
-        what = f"{callback.notice.type}, attempt {callback.attempt}"
+        to = f" → {_short(callback.wire.url)}" if several else ""
+        what = f"{callback.notice.type}, attempt {callback.attempt}{to}"
         found[callback.notice.payment].append((what, _until(callback.due, now)))
     for shipment in provider.deliveries.held():
-        notice, by = shipment.callback.notice, " and ".join(shipment.moods)
-        found[notice.payment].append((f"{notice.type}, attempt {shipment.callback.attempt}", f"held by {by}"))
+        for callback in shipment.callbacks:
+            what = f"{callback.notice.type}, attempt {callback.attempt}"
+            found[callback.notice.payment].append((what, f"held by {' and '.join(shipment.moods)}"))
     for deed in provider.ahead():
         found[deed.payment].append((deed.what, _until(deed.due, now)))
     return found

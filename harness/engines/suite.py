@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib.metadata import version
 from itertools import chain, groupby
 from pathlib import Path
@@ -26,6 +26,7 @@ RUNS = Path("reports/runs")
 NAME = "topup-chaos"
 
 # What is told of each of these. Not every provider has disputes.
+MOOD = "mood"
 DISPUTES = {"dispute": "dispute.opened", "win": "dispute.won", "lose": "dispute.lost"}
 
 
@@ -36,6 +37,11 @@ def program() -> str:
     if called.name != NAME or (found and Path(found).samefile(called)):
         return NAME
     return shlex.quote(os.path.relpath(called) if called.is_relative_to(Path.cwd()) else str(called))
+
+
+def today() -> date:
+    """The day by which a record is kept, in UTC."""
+    return datetime.now(UTC).date()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +204,12 @@ async def impossible(plan: Plan, stack: Processes) -> str | None:
     operations = plan.operations()
     forged = {str(operation.args["forgery"]) for operation in operations if operation.kind == "forge"}
     told = {DISPUTES[operation.kind] for operation in operations if operation.kind in DISPUTES}
-    if not forged and not told:
+    moods = {str(begin.args["mood"]) for begin in plan.faults() if begin.fault == MOOD}
+    if not forged and not told and not moods:
         return None
     speech = await stack.provider.speech()
     missing = [f"no forgery {name}" for name in sorted(forged - speech.forgeries)]
+    missing += [f"no mood {name}" for name in sorted(moods - speech.moods)]
     missing += [f"no word for {event}" for event in sorted(told - speech.events)]
     return f"{plan.name}: {stack.target.callbacks.dialect} has {', '.join(missing)}" if missing else None
 

@@ -9,6 +9,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from signal import Signals
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from harness.users import User
@@ -43,6 +45,7 @@ def start_child(
     user: User | None = None,
     death_signal: Signals = signal.SIGKILL,
     cwd: Path | None = None,
+    stdin: socket.socket | None = None,
 ) -> "Child":
     """Start *argv* with exactly *env*; its output is appended to *log_path*; *death_signal* ends it when we end.
 
@@ -58,7 +61,7 @@ def start_child(
             [str(word) for word in argv],
             env=dict(env),
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else stdin.fileno(),
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -70,19 +73,31 @@ def start_child(
     return Child(process, log_path, None if _prctl else _watchdog(process.pid, death_signal))
 
 
+class Process(Protocol):
+    """What must be known of a process to be its parent."""
+
+    args: Any
+    pid: int
+
+    def poll(self) -> int | None: ...
+
+
 class Child:
     """A process of ours and everything in its process group."""
 
-    def __init__(
-        self, process: "subprocess.Popen[bytes]", log_path: Path, watchdog: "subprocess.Popen[bytes] | None" = None
-    ) -> None:
+    def __init__(self, process: Process, log_path: Path, watchdog: "subprocess.Popen[bytes] | None" = None) -> None:
         self.log_path = log_path
         self._process = process
         self._watchdog = watchdog
 
+    @classmethod
+    def forked(cls, process: Process, log_path: Path) -> "Child":
+        """One that was forked off by a child of ours, which it dies with, and leads a process group of its own."""
+        return cls(process, log_path, None if _prctl else _watchdog(process.pid, signal.SIGKILL))
+
     def __repr__(self) -> str:
         state = "running" if self.alive else f"ended with {self.returncode}"
-        return f"<{Path(str(self._process.args[0])).name} pid {self.pid}, {state}>"  # type: ignore[index]
+        return f"<{Path(str(self._process.args[0])).name} pid {self.pid}, {state}>"
 
     @property
     def pid(self) -> int:

@@ -18,12 +18,14 @@ from typing import Any
 import httpx
 
 from harness.cache import run_dir
+from harness.guard import inspect
 from harness.provider import ProviderControl
 from harness.stack import Link, Node, StackError, Wire
 from harness.stacks.children import Child, start_child
 from harness.stacks.keys import Keys, draw
 from harness.stacks.ports import LOOPBACK, free_port
 from harness.stacks.postgres import PostgresCluster
+from harness.stacks.preloaded import Preloaded, PreloadError
 from harness.stacks.proxies import ProxyServer, find_proxy_server
 from harness.target import Target, TargetError, fill, read
 from harness.wire.framing import Framing, Opaque
@@ -36,14 +38,30 @@ READY_POLL_S = 0.01
 PROVIDER_READY_S = 20.0
 MERCHANT = "chaos-merchant"
 PROVIDER_COMMAND = (sys.executable, "-m", "fake_provider")
+PROVIDER_PRELOAD = (
+    "fake_provider.app",
+    "uvicorn.protocols.http.h11_impl",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.asyncio",
+)
 
 
 class ServiceProcess:
     """A program of the stack that can be killed, paused and started again on its port."""
 
-    def __init__(self, name: str, command: list[str], env: Mapping[str, str], log: Path, ready: str, within_s: float):
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        env: Mapping[str, str],
+        log: Path,
+        ready: str,
+        within_s: float,
+        preloaded: Preloaded | None = None,
+    ):
         self.name, self.log = name, log
         self.command, self.env = command, env
+        self._preloaded = preloaded
         self._ready, self._within_s = ready, within_s
         self._child: Child | None = None
         self._read = 0
@@ -55,8 +73,8 @@ class ServiceProcess:
     async def start(self) -> None:
         """Start it and wait until it is ready. Raises `StackError` with the end of its log when it does not get there."""
         try:
-            self._child = start_child(self.command, {**os.environ, **self.env}, self.log)
-        except OSError as error:
+            self._child = await self._begin({**os.environ, **self.env})
+        except (OSError, PreloadError) as error:
             raise StackError(f"the {self.name} does not start: {' '.join(self.command)}: {error}") from error
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._within_s
@@ -72,6 +90,12 @@ class ServiceProcess:
                         f"its log ({self.log}):\n{self._tail()}"
                     )
                 await asyncio.sleep(READY_POLL_S)
+
+    async def _begin(self, env: Mapping[str, str]) -> Child:
+        if self._preloaded is None:
+            return start_child(self.command, env, self.log)
+        _, _, module, *arguments = self.command
+        return await self._preloaded.start(module, arguments, env, self.log, self._within_s)
 
     async def kill(self) -> None:
         """kill -9, and gone."""
@@ -170,6 +194,8 @@ class Processes:
         self._provider_process: ServiceProcess | None = None
         self._watching = AsyncExitStack()
         self._watch: Watch | None = None
+        self._preloaded: Preloaded | None = None
+        self._provider_preloaded = Preloaded(PROVIDER_COMMAND[0], PROVIDER_PRELOAD, os.environ)
 
     @property
     def proxies(self) -> str:
@@ -215,7 +241,11 @@ class Processes:
         command = fill(start.mutant_command if mutant else start.command, values)
         ready = f"http://{LOOPBACK}:{self._ports['service']}{start.ready.partition(' ')[2]}"
         log = self.directory / f"service-{self._databases}.log"
-        self._service = ServiceProcess("service", command, fill(start.env, values), log, ready, start.ready_within_s)
+        if start.preload and self._preloaded is None:
+            self._preloaded = Preloaded(command[0], start.preload, os.environ)
+        self._service = ServiceProcess(
+            "service", command, fill(start.env, values), log, ready, start.ready_within_s, self._preloaded
+        )
         self.nodes["service"] = self._service
         await self._service.start()
 
@@ -258,7 +288,8 @@ class Processes:
         }
         ready = f"http://{LOOPBACK}:{self._ports['provider']}/control/health"
         log = self.directory / "provider.log"
-        process = ProviderProcess("provider", list(PROVIDER_COMMAND), env, log, ready, PROVIDER_READY_S)
+        preloaded = self._provider_preloaded
+        process = ProviderProcess("provider", list(PROVIDER_COMMAND), env, log, ready, PROVIDER_READY_S, preloaded)
         self._provider_process = process
         self.nodes["provider"] = process
         await process.start()
@@ -270,6 +301,8 @@ class Processes:
             ends.push_async_callback(self._watching.aclose)
             for link in self.links.values():
                 ends.push_async_callback(link.tap.close)
+            for preloaded in filter(None, (self._provider_preloaded, self._preloaded)):
+                ends.push_async_callback(preloaded.close)
             for process in (self._provider_process, self._service):
                 if process is not None:
                     ends.push_async_callback(process.stop)
@@ -316,6 +349,7 @@ async def processes(
     Raises `TargetError` naming the field that is wrong, and `StackError` naming the part that does not start.
     """
     target = read(target_file).speaking(dialect)
+    inspect(target, os.environ).insist()
     directory.mkdir(parents=True, exist_ok=True)
     scratch = run_dir()
     async with AsyncExitStack() as stack:

@@ -20,6 +20,7 @@ _LIVE = ("live", "production")
 
 KINDS = {
     "payment_intent.succeeded": "captured",
+    "checkout.session.completed": "settled",
     "payment_intent.payment_failed": "failed",
     "refund.created": "refunded",
     "charge.dispute.created": "disputed",
@@ -66,7 +67,7 @@ class Stripe:
         if not isinstance(kind, str) or not isinstance(about, dict):
             raise malformed("type and data.object are required")
         means = _RULINGS.get(str(about.get("status"))) if kind == "charge.dispute.closed" else KINDS.get(kind)
-        if means is None:
+        if means is None or (means == "settled" and about.get("payment_status") != "paid"):
             return None
         return _event(event, about, means, hashlib.sha256(body).hexdigest())
 
@@ -75,12 +76,12 @@ def _event(event: Mapping[str, Any], about: Mapping[str, Any], kind: str, digest
     metadata = about.get("metadata")
     if not isinstance(metadata, dict):
         raise malformed("metadata is missing or malformed")
-    reversal = kind not in ("captured", "failed")
+    reversal = kind not in ("captured", "settled", "failed")
     if kind in ("captured", "refunded") and about.get("status") != "succeeded":
         raise malformed(f"the status does not fit {kind}")
     return Event(
         kind=kind,
-        payment=text_at(about, "payment_intent" if reversal else "id"),
+        payment=text_at(about, "id" if kind in ("captured", "failed") else "payment_intent"),
         reference=text_at(metadata, "reference"),
         amount_minor=_own_amount(about, kind),
         currency=_currency(about),
@@ -97,7 +98,9 @@ def _event(event: Mapping[str, Any], about: Mapping[str, Any], kind: str, digest
 
 
 def _own_amount(about: Mapping[str, Any], kind: str) -> int:
-    """Of a capture what was received, which may be less than what was asked for."""
+    """Of a capture what was received, which may be less than what was asked for; a checkout has a sum of its own."""
+    if kind == "settled":
+        return amount_at(about, "amount_total", at_least=1)
     if kind == "captured":
         return amount_at(about, "amount_received", at_least=1)
     return amount_at(about, "amount", at_least=0 if kind == "failed" else 1)

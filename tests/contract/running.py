@@ -48,12 +48,15 @@ class Inbox:
         self._body = body
         self._changed = threading.Condition()
 
-    def wait_for(self, count: int) -> list[Wire]:
-        """The callbacks, once there are so many."""
+    def wait_for(self, count: int, path: str = "/callbacks") -> list[Wire]:
+        """The callbacks to that *path*, once there are so many."""
         with self._changed:
-            came = self._changed.wait_for(lambda: len(self.arrived) >= count, PATIENCE_S)
-            assert came, f"waited {PATIENCE_S:g} s for {count} callbacks; {len(self.arrived)} came"
-            return list(self.arrived)
+            came = self._changed.wait_for(lambda: len(self._to(path)) >= count, PATIENCE_S)
+            assert came, f"waited {PATIENCE_S:g} s for {count} callbacks to {path}; {len(self._to(path))} came"
+            return self._to(path)
+
+    def _to(self, path: str) -> list[Wire]:
+        return [wire for wire in self.arrived if wire.url == path]
 
     def take(self, wire: Wire) -> bytes:
         with self._changed:
@@ -71,7 +74,7 @@ def inbox(body: bytes = b"") -> Iterator[tuple[str, Inbox]]:
         def do_POST(self) -> None:
             headers = tuple((name.lower(), value.encode("latin-1")) for name, value in self.headers.items())
             raw = self.rfile.read(int(self.headers["content-length"]))
-            answer = kept.take(Wire(headers, raw))
+            answer = kept.take(Wire(headers, raw, self.path))
             self.send_response(200)
             self.send_header("content-length", str(len(answer)))
             self.end_headers()

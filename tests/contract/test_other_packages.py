@@ -12,13 +12,14 @@ from arrivals import captured, forged
 from official_packages import Official, Verdict
 
 from fake_provider.dialects import Wire, find
+from fake_provider.moods import make
 from fake_provider.provider import Provider
 
 pytestmark = pytest.mark.contract
 
 KEYS = {
     name: (find(name).draw_key(Random(1)), find(name).draw_key(Random(2)))
-    for name in ("adyen", "github", "paddle", "square", "wechat-pay")
+    for name in ("adyen", "github", "paddle", "paypal", "square", "wechat-pay")
 }
 
 
@@ -37,19 +38,32 @@ class Subject:
 
 UNDATED = frozenset({"stale-timestamp", "future-timestamp", "millisecond-timestamp"})
 UNBOUNDED = frozenset({"future-timestamp", "millisecond-timestamp", "timestamp-no-number"})
+# What a package verifies and does not parse, its user parses: keys that are there twice, lists in lists without end.
+UNPARSED = frozenset({"repeated-key", "deeply-nested"})
 
 SUBJECTS = [
     # verifies the first item of a batch only; the borders between signed fields are not in what is signed
-    Subject("adyen", "core", frozenset({"second-item-unsigned", "resplit-fields", "other-mode", "cross-account"})),
-    Subject("github", "core", frozenset({"fresh-delivery-id", "cross-account", "other-mode"})),
-    Subject("github", "node", frozenset({"fresh-delivery-id", "cross-account", "other-mode"})),
-    Subject("paddle", "core", frozenset({"cross-account", "other-mode"})),
+    Subject(
+        "adyen",
+        "core",
+        frozenset({"second-item-unsigned", "resplit-fields", "other-mode", "cross-account", "repeated-key"}),
+    ),
+    Subject("github", "core", UNPARSED | {"fresh-delivery-id", "cross-account", "other-mode", "not-utf-8"}),
+    Subject("github", "node", UNPARSED | {"fresh-delivery-id", "cross-account", "other-mode"}),
+    # take a time as a number, and a number has many spellings
+    Subject("paddle", "core", UNPARSED | {"malleable-timestamp", "cross-account", "other-mode"}),
     # bounds the past and not the future
-    Subject("paddle", "node", UNBOUNDED | {"cross-account", "other-mode"}),
-    Subject("square", "core", frozenset({"other-mode", "cross-account"})),
+    Subject("paddle", "node", UNPARSED | UNBOUNDED | {"malleable-timestamp", "cross-account", "other-mode"}),
+    # looks at no time, takes the algorithm from the message, and sees nothing of the body but its checksum
+    Subject(
+        "paypal",
+        "paypal",
+        UNPARSED | {"stale-timestamp", "future-timestamp", "downgraded-algorithm", "crc-collision", "cross-account"},
+    ),
+    Subject("square", "core", UNPARSED | {"other-mode", "cross-account"}),
     # look at the signature and not at the time in it
-    Subject("wechat-pay", "core", UNDATED | {"cross-account"}),
-    Subject("wechat-pay", "node", UNDATED | {"cross-account"}),
+    Subject("wechat-pay", "core", UNDATED | {"cross-account", "repeated-key"}),
+    Subject("wechat-pay", "node", UNDATED | UNPARSED | {"cross-account"}),
 ]
 
 
@@ -70,6 +84,13 @@ def verdict_of(request: pytest.FixtureRequest, subject: Subject, wire: Wire, key
     dialect = find(subject.dialect)
     receiver = dialect.receiver_key(key or KEYS[subject.dialect][0])
     return official.ask(subject.verifier, wire, key=receiver, merchant="m")
+
+
+@pytest.fixture(autouse=True)
+def imported(request: pytest.FixtureRequest) -> None:
+    """A package is imported when it is asked for the first time, which takes longer than some tolerate a signature's age."""
+    if "subject" in request.fixturenames:
+        verdict_of(request, request.getfixturevalue("subject"), Wire((), b"{}", "http://127.0.0.1/"))
 
 
 @each_subject
@@ -110,6 +131,22 @@ def test_what_the_package_says_to_each_forgery(request: pytest.FixtureRequest, s
     assert verdict.accepted == (forgery in subject.accepts), verdict
 
 
+def test_adyen_s_package_accepts_each_item_of_a_batch(core: Official) -> None:
+    """A batch with an unsigned item at its end it accepts as a whole, and that item alone it does not."""
+
+    def second(provider: Provider, payment: str) -> None:
+        provider.put_on(make("event-batch", {}))
+        provider.refund(payment, 400)
+        provider.refund(payment, 500)
+
+    key = KEYS["adyen"][0]
+    _, batch = captured(find("adyen"), (key,), second)
+    assert core.ask("adyen_each", batch, key=key).found == [True, True]
+    assert core.ask("adyen", forged(find("adyen"), (key,), "second-item-unsigned"), key=key).accepted
+    alone = core.ask("adyen_each", forged(find("adyen"), (key,), "second-item-unsigned"), key=key)
+    assert (alone.accepted, alone.raised) == (False, "KeyError"), "it falls over an item without a signature"
+
+
 def test_wechat_pay_s_resource_is_opened_by_the_packages(core: Official, node: Official) -> None:
     key = KEYS["wechat-pay"][0]
     (wire,) = captured(find("wechat-pay"), (key,))
@@ -132,6 +169,15 @@ def test_paddle_s_node_package_reads_the_last_of_several_signatures_only(core: O
     (wire,) = captured(find("paddle"), (new, old))
     said = [(package.ask("paddle", wire, key=key).accepted) for package in (core, node) for key in (new, old)]
     assert said == [True, True, False, True]
+
+
+def test_paypal_s_package_asks_for_the_certificate_wherever_it_is_told_to(paypal: Official) -> None:
+    key = KEYS["paypal"][0]
+    verdict = paypal.ask(
+        "paypal", forged(find("paypal"), (key,), "own-certificate"), key=find("paypal").receiver_key(key)
+    )
+    assert not verdict.accepted
+    assert verdict.found[0].startswith("https://mallory.invalid/")
 
 
 def test_github_s_older_signature_passes_where_it_is_handed_over(core: Official, node: Official) -> None:

@@ -13,6 +13,7 @@ from running import Inbox, inbox, provider
 pytestmark = pytest.mark.contract
 
 SECRET = "sk_test_fake"
+NEW = "/callbacks/new"
 ORDER = {"amount": 1000, "currency": "eur", "metadata": {"reference": "tu_ü", "account": "a", "colour": "blue"}}
 PAID = ORDER | {"confirm": True, "payment_method": "pm_card_visa"}
 
@@ -67,7 +68,7 @@ def test_a_whole_top_up(merchant: Merchant) -> None:
     paid = merchant.done("payment_intents.confirm", made["id"], {"payment_method": "pm_card_visa"})
     assert (paid["status"], paid["amount_received"]) == ("succeeded", 1000)
 
-    (wire,) = merchant.arrived.wait_for(1)
+    (wire,) = merchant.arrived.wait_for(1, NEW)
     told = merchant.official.ask("stripe", wire, key=door["secret"])
     assert told.accepted, told
     assert told.found["data"]["object"]["metadata"] == paid["metadata"]
@@ -76,15 +77,35 @@ def test_a_whole_top_up(merchant: Merchant) -> None:
     refund = merchant.done("refunds.create", {"payment_intent": made["id"], "amount": 400}, key="refund 1")
     assert (refund["amount"], refund["status"]) == (400, "succeeded")
     assert merchant.done("refunds.retrieve", refund["id"]) == refund
-    wires = merchant.arrived.wait_for(2)
+    wires = merchant.arrived.wait_for(2, NEW)
     assert merchant.official.ask("stripe", wires[1], key=door["secret"]).found["data"]["object"]["id"] == refund["id"]
 
     listed = merchant.done("events.list", {"limit": 10})
     assert [event["id"] for event in listed["data"]] == [json.loads(wire.body)["id"] for wire in reversed(wires)]
     assert merchant.done("refunds.list", {"payment_intent": made["id"]})["data"] == [refund]
+
+
+def test_endpoints_stand_side_by_side_each_with_its_secret_and_its_events(merchant: Merchant) -> None:
+    door = merchant.done(
+        "webhook_endpoints.create", {"url": f"{merchant.url}/new", "enabled_events": ["refund.created"]}
+    )
+    assert door["enabled_events"] == ["refund.created"]
+    paid = merchant.done("payment_intents.create", PAID)
+    merchant.done("refunds.create", {"payment_intent": paid["id"], "amount": 100})
+    (wire,), first = merchant.arrived.wait_for(1, NEW), merchant.arrived.wait_for(2)
+    assert wire.body == first[1].body, "the same event"
+    assert merchant.official.ask("stripe", wire, key=door["secret"]).accepted
+    assert not merchant.official.ask("stripe", first[1], key=door["secret"]).accepted
+
+    changed = merchant.done("webhook_endpoints.update", door["id"], {"enabled_events": ["*"], "disabled": True})
+    assert (changed["enabled_events"], changed["status"]) == (["*"], "disabled")
+    merchant.done("refunds.create", {"payment_intent": paid["id"], "amount": 100})
+    merchant.arrived.wait_for(3)
+    assert merchant.done("webhook_endpoints.update", door["id"], {"disabled": False})["status"] == "enabled"
+    merchant.done("refunds.create", {"payment_intent": paid["id"], "amount": 100})
+    assert len(merchant.arrived.wait_for(2, NEW)) == 2
     assert merchant.done("webhook_endpoints.delete", door["id"])["deleted"] is True
-    merchant.done("payment_intents.create", PAID)
-    assert not merchant.official.ask("stripe", merchant.arrived.wait_for(3)[2], key=door["secret"]).accepted
+    assert [each["url"] for each in merchant.done("webhook_endpoints.list")["data"]] == [merchant.url]
 
 
 def test_the_same_key_gets_the_same_answer(merchant: Merchant) -> None:
@@ -157,6 +178,10 @@ def test_a_checkout_is_paid_by_the_customer(merchant: Merchant) -> None:
     paid = merchant.done("checkout.sessions.retrieve", made["id"])
     assert (paid["status"], paid["payment_status"]) == ("complete", "paid")
     assert merchant.done("payment_intents.retrieve", made["payment_intent"])["metadata"]["reference"] == "tu_2"
+    told = [json.loads(wire.body) for wire in merchant.arrived.wait_for(2)]
+    assert [event["type"] for event in told] == ["payment_intent.succeeded", "checkout.session.completed"]
+    assert told[1]["data"]["object"] == paid
+    assert merchant.done("events.retrieve", told[1]["id"]) == told[1]
 
 
 def test_a_dispute_is_there_to_be_looked_at(merchant: Merchant) -> None:

@@ -48,7 +48,7 @@ def until(condition: Callable[[], bool], what: str, bound: float = GONE_S) -> No
 def living() -> dict[int, tuple[int, str]]:
     """Parent and command of every process; one that has ended and only waits to be asked for is none."""
     listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True, timeout=10
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True, timeout=10
     )
     rows = (line.split(None, 3) for line in listed.stdout.splitlines())
     return {int(pid): (int(parent), args) for pid, parent, state, args in rows if not state.startswith("Z")}

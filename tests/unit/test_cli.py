@@ -27,7 +27,22 @@ from harness.stacks.processes import StackError
 from harness.verdict import INVARIANTS, Status, Verdict
 from reference_impl.mutants import catalogue
 
-COMMANDS = ("run", "replay", "judge", "mutants", "load", "list", "doctor", "up", "sweep", "shrink", "fuzz", "explore")
+COMMANDS = (
+    "run",
+    "replay",
+    "judge",
+    "mutants",
+    "load",
+    "list",
+    "doctor",
+    "up",
+    "sweep",
+    "shrink",
+    "fuzz",
+    "explore",
+    "gate",
+    "guard",
+)
 
 OTHER = ("--target", str(Path(__file__).parent.parent / "other_language" / "target.toml"))
 

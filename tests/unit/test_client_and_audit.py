@@ -14,12 +14,12 @@ from urllib.parse import quote
 import pytest
 
 from harness.audit import ATTEMPTS, Account, Auditor
-from harness.client import Answer, Client
+from harness.client import Answer, Client, answer_of
 from harness.history import Event, History, Recorder
 from harness.outcomes import Outcome
 from harness.stack import Stack
 from harness.stacks.ports import LOOPBACK, free_port
-from harness.target import Target, TargetError
+from harness.target import Operation, Target, TargetError
 
 PATIENCE_S = 0.3
 OPERATIONS: dict[str, Any] = {
@@ -221,6 +221,16 @@ def test_facts_are_read_and_words_translated() -> None:
         assert (answer.outcome, dict(answer.facts)) == (Outcome.DONE, {})
 
     run(story())
+
+
+def test_figures_are_read_by_their_series() -> None:
+    """Labels in the order of their names; what is no such text is an answer that nobody can read."""
+    series = 'seen_total{a="1",b="2"}'
+    operation = Operation(request="GET /metrics", text="prometheus", answer={"duplicates": series, "up": "up"})
+    read = answer_of(operation, 200, b'# TYPE seen_total counter\nseen_total{b="2",a="1"} 3.0\nup 1\n')
+    assert (read.outcome, read.facts) == (Outcome.DONE, {"duplicates": 3.0, "up": 1.0})
+    for nonsense in (b"seen_total three", b"\xff"):
+        assert answer_of(operation, 200, nonsense).outcome is Outcome.UNKNOWN
 
 
 def test_an_operation_that_the_target_has_not_is_refused_before_it_is_recorded() -> None:

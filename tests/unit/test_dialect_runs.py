@@ -15,7 +15,7 @@ from histories import Story
 from harness import cli
 from harness.engines import suite
 from harness.engines.suite import Job, Order, begin, carry_out_all
-from harness.plan import Do, Operation, Plan
+from harness.plan import Begin, Do, End, Operation, Plan
 from harness.provider import Speech
 from harness.run import Run, Suite, recorded, to_json
 from harness.target import TargetError, read
@@ -25,8 +25,10 @@ from reports.html import render
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 OFFERED = {
-    "one": Speech(frozenset({"dispute.opened", "dispute.won"}), frozenset({"unsigned", "stale-timestamp"})),
-    "two": Speech(frozenset({"payment.captured"}), frozenset({"unsigned"})),
+    "one": Speech(
+        frozenset({"dispute.opened", "dispute.won"}), frozenset({"unsigned", "stale-timestamp"}), frozenset({"drop"})
+    ),
+    "two": Speech(frozenset({"payment.captured"}), frozenset({"unsigned"}), frozenset()),
 }
 
 
@@ -109,6 +111,14 @@ def test_what_a_dialect_has_no_word_for_is_left_out_too(carried_out: Any) -> Non
     told, made = carried_out([Job(disputed, "", None, dialect) for dialect in ("one", "two")])
     assert told == ["stack one", "r1 disputed in one", "stack two"]
     assert made.left_out == ("disputed: two has no word for dispute.opened, no word for dispute.won",)
+
+
+def test_a_mood_that_the_provider_cannot_be_in_is_left_out_too(carried_out: Any) -> None:
+    """A capture that has one name only is not told under two."""
+    moody = Plan("moody", "A story.", 7, (Begin("x1", "mood", {"mood": "drop"}), End("x1")), ())
+    told, made = carried_out([Job(moody, "", None, dialect) for dialect in ("one", "two")])
+    assert told == ["stack one", "r1 moody in one", "stack two"]
+    assert made.left_out == ("moody: two has no mood drop",)
 
 
 def test_where_everything_is_left_out_nothing_is_known(carried_out: Any) -> None:

@@ -124,4 +124,10 @@ def test_each_reproduction_is_a_file(tmp_path: Path) -> None:
     write_findings(FOUND, tmp_path)
 
     assert (tmp_path / "reproduce-1.sh").read_text() == FINDING.shown + "\n"
-    assert {path.name for path in tmp_path.iterdir()} == {"findings.sarif", "junit.xml", "summary.md", "reproduce-1.sh"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "examination.json",
+        "findings.sarif",
+        "junit.xml",
+        "summary.md",
+        "reproduce-1.sh",
+    }

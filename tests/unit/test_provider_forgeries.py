@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import json
 import time
 
 import pytest
@@ -26,8 +27,9 @@ FORGERIES = {
     "key-confusion",
     "downgraded-algorithm",
 }
-# And those that claim something else: another merchant, another mode.
+# And those that claim something else: another merchant, another mode; or that say it otherwise.
 CLAIMING = {"other-tenant-key", "cross-account", "other-mode", "retired-key"}
+SPELLING = {"cross-provider", "repeated-key", "not-utf-8", "deeply-nested"}
 
 
 def signature_of(arrival, key: bytes) -> bytes:
@@ -48,7 +50,7 @@ RIGHT = base64.b64decode(SECRET.removeprefix("whsec_"))
 
 
 def test_the_forgeries_are_those_that_are_promised():
-    assert set(find("standard-webhooks").forgeries) == FORGERIES | CLAIMING
+    assert set(find("standard-webhooks").forgeries) == FORGERIES | CLAIMING | SPELLING
 
 
 @pytest.mark.parametrize("forgery", sorted(FORGERIES))
@@ -81,6 +83,42 @@ def test_what_is_authentic_and_of_somebody_else_may_be_ignored(forgery, claimed)
             assert here.journal("delivery")[-1]["ignorable"]
 
     run(story())
+
+
+@pytest.mark.parametrize("forgery", ["repeated-key", "not-utf-8", "deeply-nested"])
+def test_what_cannot_be_read_is_rightly_signed_and_about_nobody(forgery):
+    async def story():
+        async with world(400) as here:
+            payment = await here.create()
+            await here.landed()
+            await here.provider.forge(forgery, payment["id"], {})
+            hostile = here.receiver.arrivals[-1]
+            assert hostile.headers["webhook-signature"] == signature_of(hostile, RIGHT)
+            assert b'"payment":"pay_ghost-' in hostile.body
+            assert payment["id"].encode() not in hostile.body
+            assert here.journal("delivery")[-1]["ignorable"]
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("forgery", "wrong"), [("not-utf-8", UnicodeDecodeError), ("deeply-nested", RecursionError), ("repeated-key", None)]
+)
+def test_no_reader_makes_one_thing_of_it(forgery, wrong):
+    async def story():
+        async with world(400) as here:
+            payment = await here.create()
+            await here.landed()
+            await here.provider.forge(forgery, payment["id"], {})
+            return here.receiver.arrivals[-1].body
+
+    body = run(story())
+    if wrong is not None:
+        with pytest.raises(wrong):
+            json.loads(body)
+    else:
+        last, first = json.loads(body), json.loads(body, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+        assert (first["data"]["amount_minor"], last["data"]["amount_minor"]) == (1000, 1001)
 
 
 def test_unsigned_has_no_signature_but_all_else():

@@ -175,7 +175,7 @@ def test_another_site_cannot_press_the_buttons():
 
 def test_what_others_wrote_is_shown_and_never_run():
     async def story():
-        async with paged(500, about=About(callback_url="http://x/")) as (client, here):
+        async with paged(500, about=About()) as (client, here):
             await client.post("/page/create", data=NEW | {"reference": "<script>alert(1)</script>"})
             await here.landed()
             answer = await client.get("/")
@@ -213,7 +213,7 @@ def test_all_that_the_page_needs_is_in_the_package():
 
 def test_a_neighbours_panel_is_shown_where_there_is_one():
     async def story():
-        async with paged(about=About(callback_url="x", panel_url="http://127.0.0.1:9/weather")) as (client, _):
+        async with paged(about=About(panel_url="http://127.0.0.1:9/weather")) as (client, _):
             assert '<iframe class="panel" src="http://127.0.0.1:9/weather"' in (await client.get("/")).text
         async with paged() as (client, _):
             assert "<iframe" not in (await client.get("/")).text

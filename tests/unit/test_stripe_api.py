@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from random import Random
@@ -405,52 +406,182 @@ def test_a_page_that_cannot_be_is_refused(query: dict[str, Any]) -> None:
     run(story())
 
 
-# Where callbacks go.
+# Checkouts.
+
+CHECKOUT = {
+    "mode": "payment",
+    "line_items[0][price_data][currency]": "eur",
+    "line_items[0][price_data][unit_amount]": "500",
+    "line_items[0][price_data][product_data][name]": "credit",
+    "line_items[0][quantity]": "2",
+    "metadata[reference]": "tu_1",
+    "success_url": "http://127.0.0.1/",
+}
 
 
-def test_callbacks_move_to_the_newest_endpoint_and_back_when_it_is_deleted() -> None:
+def test_what_is_paid_in_a_checkout_is_told_of_the_payment_and_of_the_checkout() -> None:
+    """Two events about one capture; the second says of the checkout what the API says of it."""
+
     async def story() -> None:
         async with called() as caller:
-            form = {"url": "http://127.0.0.1:9/new", "enabled_events[]": "*"}
-            made = (await caller.post("webhook_endpoints", form)).json()
-            await caller.post("payment_intents", PAID)
+            made = (await caller.post("checkout/sessions", CHECKOUT)).json()
+            assert caller.sender.sent == []
+            await caller.client.post(f"/control/payments/{made['payment_intent']}/pay", json={})
             await caller.landed()
-            shown = await caller.get(f"webhook_endpoints/{made['id']}")
-            assert "secret" not in shown
-            assert [each["status"] for each in (await caller.get("webhook_endpoints"))["data"]] == [
-                "enabled",
-                "disabled",
-            ]
-            assert "error" in (await caller.post("webhook_endpoints", form)).json(), "it is there already"
-            await caller.client.delete(f"/v1/webhook_endpoints/{made['id']}")
-            await caller.post("payment_intents", PAID)
-            await caller.landed()
-            assert gone_to(caller.sender.sent) == ["new", "callbacks"]
-            first, second = caller.sender.sent
-            assert is_signed_with(made["secret"], first)
-            assert is_signed_with(KEY, second)
+            events = [json.loads(wire.body) for wire in caller.sender.sent]
+            assert [event["type"] for event in events] == ["payment_intent.succeeded", "checkout.session.completed"]
+            assert len({event["id"] for event in events}) == 2
+            assert events[1]["data"]["object"] == await caller.get(f"checkout/sessions/{made['id']}")
 
     run(story())
 
 
-def test_what_is_tried_again_keeps_its_address_and_its_key_until_that_is_deleted() -> None:
+def test_two_event_types_has_two_words_here() -> None:
+    async def story() -> None:
+        async with called() as caller:
+            caller.provider.put_on(make("two-event-types", {}))
+            await caller.post("payment_intents", PAID)
+            await caller.landed()
+            told = [json.loads(wire.body) for wire in caller.sender.sent]
+            assert [event["type"] for event in told] == ["payment_intent.succeeded", "checkout.session.completed"]
+            first, second = (event["data"]["object"] for event in told)
+            assert (second["payment_intent"], second["payment_status"]) == (first["id"], "paid")
+
+    run(story())
+
+
+# Where callbacks go.
+
+
+NEW = {"url": "http://127.0.0.1:9/new", "enabled_events[]": "*"}
+
+
+def test_every_endpoint_hears_of_the_same_event_each_with_a_secret_of_its_own() -> None:
+    async def story() -> None:
+        async with called() as caller:
+            made = (await caller.post("webhook_endpoints", NEW)).json()
+            assert "secret" not in await caller.get(f"webhook_endpoints/{made['id']}")
+            assert "error" in (await caller.post("webhook_endpoints", NEW)).json(), "it is there already"
+            await caller.post("payment_intents", PAID)
+            await caller.landed()
+            wires = {wire.url.rpartition("/")[2]: wire for wire in caller.sender.sent}
+            assert set(wires) == {"callbacks", "new"}
+            assert wires["new"].body == wires["callbacks"].body
+            assert is_signed_with(made["secret"], wires["new"])
+            assert is_signed_with(KEY, wires["callbacks"])
+            assert len((await caller.get("events"))["data"]) == 1
+
+    run(story())
+
+
+def test_an_endpoint_hears_of_what_it_wants_and_of_nothing_else() -> None:
+    async def story() -> None:
+        async with called() as caller:
+            await caller.post("webhook_endpoints", NEW | {"enabled_events[]": "refund.created"})
+            paid = (await caller.post("payment_intents", PAID)).json()
+            await caller.post("refunds", {"payment_intent": paid["id"]})
+            await caller.landed()
+            new = [json.loads(wire.body)["type"] for wire in caller.sender.sent if wire.url.endswith("/new")]
+            assert new == ["refund.created"]
+            assert len(caller.sender.sent) == 3
+
+    run(story())
+
+
+def test_an_endpoint_can_be_changed_and_disabled_and_comes_back() -> None:
+    async def story() -> None:
+        async with called() as caller:
+            id = (await caller.post("webhook_endpoints", NEW)).json()["id"]
+            asked = {"enabled_events[]": "refund.created"}
+            changed = (await caller.post(f"webhook_endpoints/{id}", asked)).json()
+            assert (changed["enabled_events"], changed["status"]) == (["refund.created"], "enabled")
+            off = (await caller.post(f"webhook_endpoints/{id}", {"disabled": "true"})).json()
+            assert (off["enabled_events"], off["status"]) == (["refund.created"], "disabled")
+            paid = (await caller.post("payment_intents", PAID)).json()
+            await caller.post("refunds", {"payment_intent": paid["id"], "amount": "400"})
+            await caller.landed()
+            assert gone_to(caller.sender.sent) == ["callbacks", "callbacks"]
+            await caller.post(f"webhook_endpoints/{id}", {"disabled": "false"})
+            await caller.post("refunds", {"payment_intent": paid["id"]})
+            await caller.landed()
+            assert sorted(gone_to(caller.sender.sent[2:])) == ["callbacks", "new"]
+
+    run(story())
+
+
+def test_the_page_shows_where_callbacks_go_as_soon_as_that_changes() -> None:
+    async def story() -> None:
+        async with called() as caller:
+
+            async def receivers() -> list[tuple[str, str]]:
+                page = (await caller.client.get("/page/live")).text
+                return re.findall(r"<code>(http[^<]+)</code>(?: <small>([^<]+)</small>)?</li>", page)
+
+            first = ("http://127.0.0.1:9/callbacks", "")
+            assert await receivers() == [first]
+            id = (await caller.post("webhook_endpoints", NEW | {"enabled_events[]": "refund.created"})).json()["id"]
+            assert await receivers() == [first, (NEW["url"], "only refund.created")]
+            await caller.post(f"webhook_endpoints/{id}", {"disabled": "true"})
+            assert await receivers() == [first, (NEW["url"], "disabled")]
+            await caller.client.delete(f"/v1/webhook_endpoints/{id}")
+            assert await receivers() == [first]
+
+    run(story())
+
+
+def test_each_endpoint_has_a_schedule_of_its_own_until_it_is_deleted() -> None:
     async def story() -> None:
         async with called(500) as caller:
             await caller.post("payment_intents", PAID)
             await caller.landed()
-            form = {"url": "http://127.0.0.1:9/new", "enabled_events[]": "*"}
-            made = (await caller.post("webhook_endpoints", form)).json()
+            made = (await caller.post("webhook_endpoints", NEW)).json()
+            await caller.post("payment_intents", PAID)
+            await caller.landed()
+            assert sorted(gone_to(caller.sender.sent)) == ["callbacks", "callbacks", "new"]
+            caller.provider.advance(timedelta(hours=1))
+            await caller.landed()
+            assert sorted(gone_to(caller.sender.sent[3:])) == ["callbacks", "callbacks", "new"]
+            again = next(wire for wire in caller.sender.sent[3:] if wire.url.endswith("/new"))
+            assert is_signed_with(made["secret"], again)
+            await caller.client.delete(f"/v1/webhook_endpoints/{made['id']}")
+            caller.provider.advance(timedelta(hours=2))
+            await caller.landed()
+            assert gone_to(caller.sender.sent[6:]) == ["callbacks", "callbacks"]
+
+    run(story())
+
+
+def test_what_one_endpoint_acknowledges_is_still_tried_at_the_other() -> None:
+    async def story() -> None:
+        async with called(200, 500, 200) as caller:
+            await caller.post("webhook_endpoints", NEW)
             await caller.post("payment_intents", PAID)
             await caller.landed()
             caller.provider.advance(timedelta(hours=1))
             await caller.landed()
-            assert gone_to(caller.sender.sent) == ["callbacks", "new", "callbacks", "new"]
-            assert is_signed_with(KEY, caller.sender.sent[2])
-            assert is_signed_with(made["secret"], caller.sender.sent[3])
-            await caller.client.delete(f"/v1/webhook_endpoints/{made['id']}")
-            caller.provider.advance(timedelta(hours=2))
+            assert len(caller.sender.sent) == 3
+            assert caller.provider.deliveries.unsettled().reason is None
+            assert caller.sender.sent[2].url == caller.sender.sent[1].url
+
+    run(story())
+
+
+@pytest.mark.parametrize("mood", ["reorder", "never-acknowledged", "replay", "replay-fresh-id"])
+def test_a_mood_does_to_each_endpoint_what_it_does_to_one(mood: str) -> None:
+    async def story() -> None:
+        async with called() as caller:
+            await caller.post("webhook_endpoints", NEW)
+            caller.provider.put_on(make(mood, {}))
+            paid = (await caller.post("payment_intents", PAID)).json()
+            await caller.post("refunds", {"payment_intent": paid["id"]})
+            await caller.provider.play_out(timedelta(days=9))
             await caller.landed()
-            assert gone_to(caller.sender.sent[4:]) == ["callbacks"]
+            heard = {
+                where: [json.loads(wire.body)["type"] for wire in caller.sender.sent if wire.url.endswith(where)]
+                for where in ("/callbacks", "/new")
+            }
+            assert heard["/callbacks"] == heard["/new"]
+            assert len(heard["/new"]) == (2 if mood == "reorder" else 8 if mood == "never-acknowledged" else 4)
 
     run(story())
 
@@ -464,11 +595,16 @@ def is_signed_with(key: str, wire: Wire) -> bool:
     return STRIPE.stamped(wire, [key.encode()], stamp).headers == wire.headers
 
 
-def test_the_endpoint_of_the_settings_stays() -> None:
+def test_the_endpoint_of_the_settings_cannot_be_deleted_and_can_be_disabled() -> None:
     async def story() -> None:
         async with called() as caller:
             (one,) = (await caller.get("webhook_endpoints"))["data"]
             assert (await caller.client.delete(f"/v1/webhook_endpoints/{one['id']}")).status_code == 400
+            await caller.post(f"webhook_endpoints/{one['id']}", {"disabled": "true"})
+            await caller.post("payment_intents", PAID)
+            await caller.landed()
+            assert caller.sender.sent == []
+            assert len((await caller.get("events"))["data"]) == 1, "an event that nobody hears of is one"
 
     run(story())
 
@@ -476,14 +612,13 @@ def test_the_endpoint_of_the_settings_stays() -> None:
 def test_events_and_endpoints_outlive_the_process() -> None:
     async def story() -> None:
         async with called() as caller:
-            form = {"url": "http://127.0.0.1:9/new", "enabled_events[]": "*"}
-            await caller.post("webhook_endpoints", form)
+            await caller.post("webhook_endpoints", NEW)
             await caller.post("payment_intents", PAID)
             await caller.landed()
             next_life = provider_on(FakeSender(200))
             next_life.recall(caller.provider.memory())
             assert next_life.deliveries.told == caller.provider.deliveries.told
-            assert next_life.deliveries.url == form["url"]
+            assert [door.url for door in next_life.deliveries.doors] == ["http://127.0.0.1:9/callbacks", NEW["url"]]
             await next_life.close()
 
     run(story())

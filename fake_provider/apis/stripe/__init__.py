@@ -5,16 +5,15 @@ book and for the callbacks about them; a control API's payment is a payment inte
 that is refused by name. What the customer does (pay in a checkout, decline) and what the bank does (dispute) is asked of the
 control API. Written after docs.stripe.com/api.
 
-Known differences: callbacks go to one endpoint at a time, the one that was created last; refunds and disputes show the
-metadata of their payment intent; a payment method is one of Stripe's test methods, and only says whether the card is good.
+Known differences: refunds and disputes show the metadata of their payment intent; a payment method is one of Stripe's test
+methods, and only says whether the card is good.
 """
 
 import base64
-import hashlib
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -22,22 +21,20 @@ from starlette.routing import Route
 
 from fake_provider import fields
 from fake_provider.apis.stripe import objects
+from fake_provider.apis.stripe.endpoints import Make, WebhookEndpoints
 from fake_provider.apis.stripe.errors import INVALID, REFUSALS, StripeError, in_words, invalid, missing, no_such
-from fake_provider.apis.stripe.forms import Asked, parse
-from fake_provider.apis.stripe.objects import CHECKOUT, DECLINED
-from fake_provider.asking import Endpoint, raw_body
-from fake_provider.dialects.stripe import API_VERSION, METADATA, factor
+from fake_provider.apis.stripe.forms import Asked
+from fake_provider.apis.stripe.objects import DECLINED
+from fake_provider.apis.stripe.pages import answer, asked_in_body, asked_in_query, page
+from fake_provider.asking import Endpoint
+from fake_provider.dialects.stripe import API_VERSION, METADATA, factor, session_of
 from fake_provider.idempotency import ApiAnswer
-from fake_provider.payments import MOVES, Move, Order, Payment, State
+from fake_provider.payments import CHECKOUT, MOVES, Move, Order, Payment, State
 from fake_provider.provider import Provider
 
 GOOD_CARDS = ("pm_card_visa", "pm_card_mastercard", "pm_card_amex")
 BAD_CARDS = ("pm_card_chargeDeclined", "pm_card_visa_chargeDeclined", "pm_card_chargeCustomerFail")
 LONGEST_KEY = 255
-PAGE = 10
-LARGEST_PAGE = 100
-
-Make: TypeAlias = Callable[[str], tuple[Payment | None, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +63,14 @@ class StripeApi:
             ("GET", "/disputes/{id}", self.show_dispute),
             ("GET", "/events", self.list_events),
             ("GET", "/events/{id}", self.show_event),
-            ("POST", "/webhook_endpoints", self.create_endpoint),
-            ("GET", "/webhook_endpoints", self.list_endpoints),
-            ("GET", "/webhook_endpoints/{id}", self.show_endpoint),
-            ("DELETE", "/webhook_endpoints/{id}", self.delete_endpoint),
+            *WebhookEndpoints(self.provider, self._once).endpoints(),
         ]
 
     # Payment intents.
 
     async def create_intent(self, request: Request) -> Response:
         """Make a payment intent; with `confirm`, charge its card before the answer."""
-        asked = await _asked(request)
+        asked = await asked_in_body(request)
         currency = _currency(asked)
         amount_minor = _minor(asked, "amount", currency)
         method = asked.text("payment_method", "")
@@ -97,15 +91,15 @@ class StripeApi:
 
     async def list_intents(self, request: Request) -> Response:
         """Payment intents, newest first."""
-        return self._page(request, _asked_in_query(request), [objects.intent(one) for one in self.provider.book][::-1])
+        return page(request, asked_in_query(request), [objects.intent(one) for one in self.provider.book][::-1])
 
     async def show_intent(self, request: Request) -> Response:
         """A payment intent as it is now."""
-        return _answer(objects.intent(self._payment(request.path_params["id"])))
+        return answer(objects.intent(self._payment(request.path_params["id"])))
 
     async def confirm_intent(self, request: Request) -> Response:
         """Charge the card of a payment intent."""
-        payment, asked = self._payment(request.path_params["id"]), await _asked(request)
+        payment, asked = self._payment(request.path_params["id"]), await asked_in_body(request)
         method = asked.text("payment_method", payment.order.note("payment_method"))
         asked.text("return_url", "")
         asked.done()
@@ -121,7 +115,7 @@ class StripeApi:
 
     async def cancel_intent(self, request: Request) -> Response:
         """Call a payment intent off, before any money has moved."""
-        payment, asked = self._payment(request.path_params["id"]), await _asked(request)
+        payment, asked = self._payment(request.path_params["id"]), await asked_in_body(request)
         reasons = ("duplicate", "fraudulent", "requested_by_customer", "abandoned", "")
         reason = asked.one_of("cancellation_reason", reasons, "")
         asked.done()
@@ -138,7 +132,7 @@ class StripeApi:
 
     async def create_session(self, request: Request) -> Response:
         """Make a checkout session, which the customer has yet to pay: with the control API, or on the page."""
-        asked = await _asked(request)
+        asked = await asked_in_body(request)
         asked.one_of("mode", ("payment",), "payment")
         notes = {name: asked.text(name, "") for name in ("success_url", "cancel_url", "client_reference_id")}
         metadata, about = asked.inside("metadata"), asked.inside("payment_intent_data")
@@ -158,11 +152,11 @@ class StripeApi:
 
     async def show_session(self, request: Request) -> Response:
         """A checkout session as it is now."""
-        return _answer(objects.session(self._session(request)))
+        return answer(objects.session(self._session(request)))
 
     async def expire_session(self, request: Request) -> Response:
         """Close a checkout session: it will not be paid any more."""
-        payment, asked = self._session(request), await _asked(request)
+        payment, asked = self._session(request), await asked_in_body(request)
         asked.done()
 
         def make(_: str) -> tuple[Payment, Mapping[str, Any]]:
@@ -178,7 +172,7 @@ class StripeApi:
 
     async def create_refund(self, request: Request) -> Response:
         """Give money back: all that is left, or a part."""
-        asked = await _asked(request)
+        asked = await asked_in_body(request)
         id = asked.text("payment_intent", "") or "pay_" + asked.text("charge", "").partition("_")[2]
         payment = self._payment(id, "payment_intent")
         scale = factor(payment.currency)
@@ -203,11 +197,11 @@ class StripeApi:
 
     async def list_refunds(self, request: Request) -> Response:
         """Refunds, newest first; or those of one payment intent."""
-        asked = _asked_in_query(request)
+        asked = asked_in_query(request)
         of = asked.text("payment_intent", "")
         found = [self._payment(of, "payment_intent")] if of else list(self.provider.book)
         refunds = sorted(((one, payment) for payment in found for one in payment.refunds), key=lambda pair: pair[0].at)
-        return self._page(request, asked, [objects.refund(payment, one) for one, payment in refunds][::-1])
+        return page(request, asked, [objects.refund(payment, one) for one, payment in refunds][::-1])
 
     async def show_refund(self, request: Request) -> Response:
         """A refund."""
@@ -215,7 +209,7 @@ class StripeApi:
         for payment in self.provider.book:
             for one in payment.refunds:
                 if one.id == id:
-                    return _answer(objects.refund(payment, one))
+                    return answer(objects.refund(payment, one))
         raise no_such("refund", id)
 
     async def show_dispute(self, request: Request) -> Response:
@@ -224,61 +218,24 @@ class StripeApi:
         for payment in self.provider.book:
             for one in payment.disputes:
                 if one.id == id:
-                    return _answer(objects.dispute(payment, one))
+                    return answer(objects.dispute(payment, one))
         raise no_such("dispute", id)
 
-    # Events, and where they are sent.
+    # Events.
 
     async def list_events(self, request: Request) -> Response:
         """What has been told or was to be told in callbacks, newest first; or what is of one type."""
-        asked = _asked_in_query(request)
+        asked = asked_in_query(request)
         type = asked.text("type", "")
         told = [objects.event(id, notice) for id, notice in reversed(list(self._told().items()))]
-        return self._page(request, asked, [event for event in told if type in ("", event["type"])])
+        return page(request, asked, [event for event in told if type in ("", event["type"])])
 
     async def show_event(self, request: Request) -> Response:
         """An event: byte for byte what its callback carries."""
         id = request.path_params["id"]
         if id not in self._told():
             raise no_such("event", id)
-        return _answer(objects.event(id, self._told()[id]))
-
-    async def create_endpoint(self, request: Request) -> Response:
-        """From now on send callbacks there. The answer holds the secret that verifies them, this once."""
-        asked = await _asked(request)
-        url, events = asked.text("url"), asked.inside("enabled_events")
-        if set(events.words().values()) != {"*"}:
-            raise invalid("enabled_events", "enabled_events must be ['*']: this provider sends every event")
-        asked.text("description", "")
-        asked.done()
-
-        def make(_: str) -> tuple[None, Mapping[str, Any]]:
-            try:
-                secret = self.provider.open_door(url)
-            except ValueError as wrong:
-                raise invalid("url", f"Invalid URL: {wrong}", "url_invalid") from None
-            return None, self._endpoint(url) | {"secret": secret}
-
-        return await self._once(request, asked, make)
-
-    async def list_endpoints(self, request: Request) -> Response:
-        """Where callbacks go, and where they went before, newest first."""
-        doors = [self._endpoint(url) for url in self.provider.deliveries.doors]
-        return self._page(request, _asked_in_query(request), doors[::-1])
-
-    async def show_endpoint(self, request: Request) -> Response:
-        """Where callbacks go, or went before."""
-        return _answer(self._endpoint(self._door(request)))
-
-    async def delete_endpoint(self, request: Request) -> Response:
-        """Send callbacks where they went before."""
-        url = self._door(request)
-        if url == self.provider.deliveries.doors[0]:
-            raise StripeError(
-                400, "this endpoint is set in PROVIDER_CALLBACK_URL and cannot be deleted here", param="id"
-            )
-        self.provider.deliveries.close_door(url)
-        return _answer({"id": _endpoint_id(url), "object": "webhook_endpoint", "deleted": True})
+        return answer(objects.event(id, self._told()[id]))
 
     # What they share.
 
@@ -318,7 +275,7 @@ class StripeApi:
         def done() -> ApiAnswer:
             about, body = make(key)
             id = "" if about is None else about.id
-            shown_as = objects.session_id(id) if kind == "checkout/sessions" else id
+            shown_as = session_of(id) if kind == "checkout/sessions" else id
             found_at = f"/v1/{kind}/{shown_as}" if id else request.url.path
             return ApiAnswer(402 if "error" in body else 200, body, payment=id, found_at=found_at)
 
@@ -366,53 +323,8 @@ class StripeApi:
             raise no_such("checkout.session", id)
         return payment
 
-    def _door(self, request: Request) -> str:
-        id = request.path_params["id"]
-        for url in self.provider.deliveries.doors:
-            if _endpoint_id(url) == id:
-                return url
-        raise no_such("webhook endpoint", id)
-
-    def _endpoint(self, url: str) -> dict[str, Any]:
-        return {
-            "id": _endpoint_id(url),
-            "object": "webhook_endpoint",
-            "api_version": API_VERSION,
-            "enabled_events": ["*"],
-            "livemode": False,
-            "metadata": {},
-            "status": "enabled" if url == self.provider.deliveries.url else "disabled",
-            "url": url,
-        }
-
     def _told(self) -> Mapping[str, Any]:
         return self.provider.deliveries.told
-
-    def _page(self, request: Request, asked: Asked, found: Sequence[Mapping[str, Any]]) -> Response:
-        """The page that was asked for of what was *found*, which is in the order of a list."""
-        limit = asked.whole("limit", PAGE, LARGEST_PAGE)
-        after, before = asked.text("starting_after", ""), asked.text("ending_before", "")
-        asked.done()
-        if after and before:
-            raise invalid("starting_after", "give starting_after or ending_before, not both")
-        ids = [one["id"] for one in found]
-        for param, cursor in (("starting_after", after), ("ending_before", before)):
-            if cursor and cursor not in ids:
-                raise no_such("object", cursor, param)
-        if before:
-            rest = found[: ids.index(before)]
-            return _answer(objects.page(request.url.path, rest[-limit:], len(rest) > limit))
-        rest = found[ids.index(after) + 1 :] if after else found
-        return _answer(objects.page(request.url.path, rest[:limit], len(rest) > limit))
-
-
-async def _asked(request: Request) -> Asked:
-    """The parameters of a POST."""
-    return Asked(parse((await raw_body(request)).decode("utf-8", "replace")))
-
-
-def _asked_in_query(request: Request) -> Asked:
-    return Asked(parse(request.url.query))
 
 
 def _currency(asked: Asked) -> str:
@@ -472,16 +384,8 @@ def _unexpected(payment: Payment, what: str) -> StripeError:
     return StripeError(400, message, code="payment_intent_unexpected_state", param="intent")
 
 
-def _endpoint_id(url: str) -> str:
-    return "we_" + hashlib.sha256(url.encode()).hexdigest()[:24]
-
-
 def _shown(payment: Payment) -> tuple[Payment, Mapping[str, Any]]:
     return payment, objects.intent(payment)
-
-
-def _answer(body: Mapping[str, Any]) -> Response:
-    return JSONResponse(dict(body))
 
 
 def _answered(answer: ApiAnswer) -> Response:

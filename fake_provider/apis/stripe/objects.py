@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fake_provider.dialects import Notice
-from fake_provider.dialects.stripe import STRIPE, charge_of, is_live, metadata_of, units
+from fake_provider.dialects.stripe import STRIPE, charge_of, is_live, metadata_of, session_of, units
 from fake_provider.payments import Dispute, Payment, Refund, Ruling, State
 
-CHECKOUT = "checkout"
 DECLINED = {
     "type": "card_error",
     "code": "card_declined",
@@ -54,7 +53,7 @@ def session(payment: Payment) -> dict[str, Any]:
     is_paid = payment.captured_minor > 0
     closed = "expired" if payment.state is State.CANCELLED else "open"
     return {
-        "id": session_id(payment.id),
+        "id": session_of(payment.id),
         "object": "checkout.session",
         "amount_subtotal": units(order.amount_minor, order.currency),
         "amount_total": units(order.amount_minor, order.currency),
@@ -90,10 +89,6 @@ def event(id: str, notice: Notice) -> dict[str, Any]:
 
 def page(url: str, data: Sequence[Mapping[str, Any]], has_more: bool) -> dict[str, Any]:
     return {"object": "list", "url": url, "has_more": has_more, "data": list(data)}
-
-
-def session_id(payment: str) -> str:
-    return "cs_test_" + payment.partition("_")[2]
 
 
 def _reversal(payment: Payment, one: Refund | Dispute, kind: str) -> dict[str, Any]:

@@ -73,11 +73,15 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attack:
-    """Makes a shot of a scene. Raises `DoesNotFit` where the dialect has nothing that could be attacked so."""
+    """Makes a shot of a scene. Raises `DoesNotFit` where the dialect has nothing that could be attacked so.
+
+    `refused` is the weakness of who refuses what must be acknowledged.
+    """
 
     rule: Rule
     expect: Expect
     make: Callable[[Scene], Shot]
+    refused: tuple[int, ...] = (394,)
 
     @property
     def name(self) -> str:
@@ -94,7 +98,8 @@ def attack(
     correct: str,
     cwe: tuple[int, ...],
     seen: tuple[str, ...] = (),
+    refused: tuple[int, ...] = (394,),
 ) -> Attack:
     """An attack; *numbers* are its numbers in the catalogue, separated by spaces."""
     rule = Rule(id=name, what=what, correct=correct, cwe=cwe, numbers=tuple(numbers.split()), seen=seen)
-    return Attack(rule=rule, expect=expect, make=make)
+    return Attack(rule=rule, expect=expect, make=make, refused=refused)

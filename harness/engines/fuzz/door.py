@@ -59,6 +59,11 @@ class Shot:
     def bytes(self) -> bytes:
         return b"".join(self.pieces)
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is as an honest client would write it, all at once."""
+        return self.whole and len(self.pieces) == 1 and not self.hang_up
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
@@ -97,7 +102,7 @@ class Door:
             self._kept = None
 
     def send(self, shot: Shot) -> Heard:
-        plain = shot.whole and len(shot.pieces) == 1 and not shot.hang_up
+        plain = shot.plain
         kept, self._kept = self._kept, None
         if kept is not None:
             if plain:
@@ -124,10 +129,10 @@ class Door:
         began = time.monotonic()
         patience_s = min(shot.patience_s or self.timeout_s, self.timeout_s)
         try:
-            broken = _write(connection, shot)
+            broken = write(connection, shot)
             if shot.hang_up:
                 return Heard(status=None, because="hung up before the end")
-            reading = _Reading(connection, began + patience_s + shot.pause_s * len(shot.pieces))
+            reading = Reading(connection, began + patience_s + shot.pause_s * len(shot.pieces))
             heard = reading.heard(began, broken)
             if keep and heard.status is not None and reading.may_be_kept:
                 self._kept, keep = connection, False
@@ -139,7 +144,7 @@ class Door:
                     connection.close()
 
 
-def _write(connection: socket.socket, shot: Shot) -> str:
+def write(connection: socket.socket, shot: Shot) -> str:
     """Why not all of it could be written; empty where it could. A receiver may answer and close before it has read all."""
     try:
         for number, piece in enumerate(shot.pieces):
@@ -160,13 +165,21 @@ def _pause(connection: socket.socket, seconds: float) -> None:
     connection.settimeout(before)
 
 
-class _Reading:
-    """Reads one answer from a connection, and looks whether there is another."""
+class Reading:
+    """Reads answers from a connection, one after the other. `ends` once the receiver will close it behind the last one."""
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection, self._deadline = connection, deadline
         self._seen = b""
-        self.may_be_kept = False
+        self.ends = True
+
+    @property
+    def may_be_kept(self) -> bool:
+        """Whether another request may be written, of which the answer will be its own."""
+        return not self.ends and not self._seen
+
+    def wait_until(self, deadline: float) -> None:
+        self._deadline = deadline
 
     def heard(self, began: float, broken: str) -> Heard:
         try:
@@ -221,13 +234,33 @@ class _Reading:
             while len(self._seen) < int(length):
                 self._more()
             body, self._seen = self._seen[: int(length)], self._seen[int(length) :]
-            self.may_be_kept = not closing and not self._seen
+            self.ends = closing
+            return status, head, body
+        if said.get(b"transfer-encoding", b"").lower() == b"chunked":
+            body = self._chunks()
+            self.ends = closing
             return status, head, body
         with suppress(OSError, ValueError):
-            while len(self._seen) < BODY_MAX and not self._seen.endswith(b"0\r\n\r\n"):
+            while len(self._seen) < BODY_MAX:
                 self._more()
         body, self._seen = self._seen, b""
         return status, head, body
+
+    def _chunks(self) -> bytes:
+        body = b""
+        while True:
+            size = int(self._line().partition(b";")[0], 16)
+            while len(self._seen) < size + 2:
+                self._more()
+            body, self._seen = body + self._seen[:size], self._seen[size + 2 :]
+            if not size or len(body) > BODY_MAX:
+                return body
+
+    def _line(self) -> bytes:
+        while b"\r\n" not in self._seen:
+            self._more()
+        line, _, self._seen = self._seen.partition(b"\r\n")
+        return line
 
     def _more(self) -> None:
         left = self._deadline - time.monotonic()

@@ -24,10 +24,10 @@ def respelt(scene: Scene, wire: Wire, spelling: Callable[[int], str]) -> Wire:
     raise DoesNotFit("the amount does not stand in the body as it is")
 
 
-def signed(scene: Scene, wire: Wire) -> Wire:
-    """Signed, where the dialect is able to sign such a thing."""
+def signed(scene: Scene, wire: Wire, *, wrongly: bool = False) -> Wire:
+    """Signed, or signed with a key that nobody knows, where the dialect is able to sign such a thing."""
     try:
-        return scene.pen.sign(wire)
+        return scene.pen.sign_wrongly(wire) if wrongly else scene.pen.sign(wire)
     except CannotWrite as wrong:
         raise DoesNotFit(f"the dialect cannot sign that: {type(wrong).__name__}") from wrong
 

@@ -113,6 +113,7 @@ SPELLING = (
         correct="it is acknowledged: what was signed are the bytes that came, and not what a parser makes of them",
         cwe=(347, 436),
         seen=("https://github.com/octokit/webhooks.js/issues/71", "https://github.com/getsentry/sentry/issues/71025"),
+        refused=(347, 436),
     ),
     attack(
         "spelling/double-of-a-letter",
