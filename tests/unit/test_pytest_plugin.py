@@ -8,7 +8,7 @@ from harness.scenario import SCENARIOS
 pytest_plugins = ["pytester"]
 
 load_everything()
-TARGET = ("--topup-chaos-target", str(REFERENCE))
+TARGET = (f"--topup-chaos-target={REFERENCE}",)
 
 
 @pytest.fixture
