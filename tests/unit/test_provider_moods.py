@@ -42,6 +42,7 @@ NAMES = {
     "clock-skew",
     "retry-after-acknowledged",
     "event-batch",
+    "reformat",
 }
 
 
