@@ -34,6 +34,7 @@ NAMES = {
     "dispute",
     "two-event-types",
     "redirect",
+    "reformat",
     "truncate",
     "slow-body",
     "acknowledge-late",

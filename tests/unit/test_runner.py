@@ -191,6 +191,7 @@ class Bench:
     links: dict[str, Link]
     weather: Weather
     nodes: dict[str, FakeNode]
+    service_url: str
     target: Target = TARGET
     target_file: Path = Path("target.toml")
     directory: Path = Path()
@@ -219,12 +220,14 @@ def run(story: Callable[[Bench], Coroutine[Any, Any, None]]) -> None:
             service, wire, weather = Service(provider), Wire(), Weather("edge")
             server = await asyncio.start_server(service.handle, LOOPBACK, 0)
             tap, idle = Tap("edge", Http, wire), Tap("api", Http, wire)
+            address = server.sockets[0].getsockname()[:2]
             for each in (tap, idle):
-                await each.start(server.sockets[0].getsockname()[:2])
+                await each.start(address)
             links = {"edge": Link("edge", tap, cast(Any, weather)), "api": Link("api", idle, cast(Any, weather))}
             nodes = {"service": FakeNode("service"), "postgres": FakeNode("postgres")}
             try:
-                await story(Bench(provider, service, wire, links, weather, nodes))
+                url = "http://{}:{}".format(*address)  # past every link, where the books are read
+                await story(Bench(provider, service, wire, links, weather, nodes, url))
             finally:
                 for each in (tap, idle):
                     await each.close()
