@@ -651,6 +651,11 @@ def fuzz(
     cassette: Annotated[
         Path | None, typer.Option(help="What `topup-chaos record` kept, sent again and varied.", exists=True)
     ] = None,
+    source: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file or folder of the receiver's: how are signatures compared?", exists=True),
+    ] = None,
+    timing: Annotated[bool, typer.Option(help="Time some thousand refusals; read what it can miss first.")] = False,
     seed: Seed = None,
     target: Target = REFERENCE,
     mutant: Mutant = None,
@@ -672,6 +677,8 @@ def fuzz(
         target != REFERENCE,
         status_only,
         cassette,
+        source or (),
+        timing,
     )
     seed = _seed(seed)
     where = read_target(target).name if url is None else url

@@ -21,7 +21,8 @@ class Rule:
 class Finding:
     """One rule, broken in one way (`kind`) at one place (`where`: the target and its dialect).
 
-    `says` is a sentence; `again` the command that looks once more; `shown` the very bytes, as a line for a shell or a script.
+    In a source, `where` is a file and `line` a line of it. `says` is a sentence; `again` the command that looks once more; `shown`
+    the very bytes, as a line for a shell or a script.
     """
 
     rule: Rule
@@ -33,6 +34,7 @@ class Finding:
     again: str
     shown: str = ""
     language: str = "sh"
+    line: int = 1
 
     @property
     def fingerprint(self) -> str:

@@ -47,6 +47,8 @@ class Typed:
     watched: bool
     status_only: bool = False
     cassette: Path | None = None
+    sources: Sequence[Path] = ()
+    timing: bool = False
 
     def again(self) -> str:
         words = [self.url] if self.url else []
@@ -56,6 +58,8 @@ class Typed:
         words += [word for each in self.owned for word in ("--i-own", each)]
         words += ["--status-only"] if self.status_only else []
         words += ["--cassette", str(self.cassette)] if self.cassette else []
+        words += [word for each in self.sources for word in ("--source", str(each))]
+        words += ["--timing"] if self.timing else []
         return shlex.join([*words, "--generated", str(self.generated)])
 
 
@@ -82,6 +86,8 @@ def fuzz_as_typed(
         generated=typed.generated,
         time_budget_s=typed.time_budget_s,
         only=typed.attacks,
+        sources=typed.sources,
+        timing=typed.timing,
     )
     set_hypothesis_home_dir(cache_dir() / "hypothesis")  # else it makes a folder wherever the command was typed
     progress = begin(order)
@@ -219,4 +225,4 @@ def _tell(found: Examination, folder: Path, console: Console) -> None:
     rate = found.sent / found.took_s if found.took_s else 0.0
     say(f"{found.verdict}: {count(found.sent, 'callback')} in {found.took_s:.1f} s, {rate:.0f} a second")
     say(f"again:   {found.again}")
-    say(f"look:    {folder / 'summary.md'}")
+    say(f"look:    {folder / 'report.html'}")

@@ -29,6 +29,8 @@ MONEY = (
     "provider-is-not-hammered",
 )
 """What every scenario with a payment in it is about."""
+COMPARE_S = 30.0
+"""How long a comparison of the books may take, in seconds: it asks the provider about everything there is."""
 
 
 class Draft:
@@ -140,7 +142,7 @@ class Draft:
 
     def compare(self) -> None:
         """The service is made to compare its books with the provider's, and to say what differs."""
-        self._do(Operation(id=self._next("o"), kind="compare"))
+        self._do(Operation(id=self._next("o"), kind="compare", args={"patience_s": COMPARE_S}))
 
     def release(self) -> None:
         """Let go what a mood holds back."""

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from pydantic import TypeAdapter
 
 from harness.finding import Examination, Finding, Rule
+from reports.findings_html import page
 from reports.junit import legal
 from reports.words import count
 
@@ -33,6 +34,7 @@ def write_findings(examination: Examination, folder: Path) -> None:
     for number, finding in enumerate(examination.findings, 1):
         if finding.shown:
             (folder / script_name(number, finding)).write_text(finding.shown + "\n", encoding="utf-8")
+    (folder / "report.html").write_text(page(examination, script_name), encoding="utf-8")
 
 
 def script_name(number: int, finding: Finding) -> str:
@@ -122,7 +124,7 @@ def sarif_result(finding: Finding, rule: int, number: int) -> Mapping[str, Any]:
                 # A receiver has no source file that anybody here knows of. Viewers want one, so it is the endpoint's name.
                 "physicalLocation": {
                     "artifactLocation": {"uri": quote(finding.where, safe="/")},
-                    "region": {"startLine": 1},
+                    "region": {"startLine": finding.line},
                 },
                 "logicalLocations": [{"fullyQualifiedName": finding.where, "kind": "resource"}],
             }

@@ -11,8 +11,8 @@ from reference_impl.verifier import DIALECTS, Verifier
 
 SECRET = "whsec_" + "a2V5IG9mIHRoZSB0ZXN0cywgMzIgYnl0ZXMgbG9uZyE="
 
-Judge = Callable[[list[tuple[bytes, bytes]], bytes], int]
-"""What is answered to headers and a body: a status."""
+Judge = Callable[[list[tuple[bytes, bytes]], bytes], int | tuple[int, bytes]]
+"""What is answered to headers and a body: a status, or a status and what is said with it."""
 
 
 def honest(headers: list[tuple[bytes, bytes]], body: bytes) -> int:
@@ -47,13 +47,14 @@ def receiving(judge: Judge, says: bytes = b"") -> Iterator[str]:
             headers = [
                 (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()
             ]
-            status = judge(headers, body)
+            answer = judge(headers, body)
+            status, said = answer if isinstance(answer, tuple) else (answer, says)
             self.send_response(status)
             if status != 204:
-                self.send_header("content-length", str(len(says)))
+                self.send_header("content-length", str(len(said)))
             self.end_headers()
             if status != 204:
-                self.wfile.write(says)
+                self.wfile.write(said)
 
         def log_message(self, format: str, *args: object) -> None:
             """Says nothing."""

@@ -285,7 +285,7 @@ def test_a_retold_wait_waits_for_the_retold_fault() -> None:
 
 def test_a_finding_becomes_a_test() -> None:
     """The plan in it is the plan."""
-    source = as_test(STORY, Path("target.toml"), "a-mutant", "a_finding")
+    source = as_test(STORY, Path("target.toml"), "a-mutant", "test_a_finding")
     names: dict[str, object] = {"__name__": "test_a_finding"}
     exec(compile(source, "test_a_finding.py", "exec"), names)
 

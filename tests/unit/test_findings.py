@@ -1,6 +1,7 @@
 """What security tools and CI read of an examination."""
 
 import json
+import re
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +11,8 @@ from xml.etree import ElementTree
 from jsonschema import Draft4Validator
 
 from harness.finding import Examination, Finding, Rule
-from reports.findings import junit, markdown, sarif, write_findings
+from reports.findings import junit, markdown, sarif, script_name, write_findings
+from reports.findings_html import page as html
 
 UNSIGNED = Rule(
     id="forged/unsigned",
@@ -129,5 +131,33 @@ def test_each_reproduction_is_a_file(tmp_path: Path) -> None:
         "findings.sarif",
         "junit.xml",
         "summary.md",
+        "report.html",
         "reproduce-1.sh",
     }
+
+
+def test_the_page_shows_what_was_found_and_runs_nothing() -> None:
+    """One file, of which a browser loads nothing else; what came out of a receiver is text."""
+    page = html(FOUND, script_name)
+
+    assert "<title>broken" in page and "forged/unsigned" in page and "CWE-345" in page
+    assert "&lt;script&gt;" in page and "<script" not in page
+    assert "1 finding, " in page and "reproduce-1.sh" in page
+    assert FOUND.unseen[0] in page and not re.search(r'(?:src|href)="(?!#|https://)', page)
+
+
+def test_of_what_was_tried_in_part_the_page_does_not_say_that_it_holds() -> None:
+    """Nor of anything, where the whole is unknown."""
+    page = html(replace(FOUND, left_out=["forged/wrong-key: it shows nothing more"]), script_name)
+    tried = page[page.index("What was put to the test") :]
+
+    assert tried.count('"word holds"') == 1  # the legend's own
+    assert '"word holds"' in html(FOUND, script_name).partition("What was put to the test")[2].partition("<footer>")[0]
+
+
+def test_the_page_of_a_receiver_judged_by_its_answers_says_so() -> None:
+    """A clean page claims no more than was seen."""
+    clean = replace(FOUND, findings=[], unknown=[], judged_by="by status alone")
+
+    assert "Judged by status alone: no balance was looked at." in html(clean, script_name)
+    assert "Unknown is not a pass" in html(replace(clean, unknown=["nobody saw"]), script_name)

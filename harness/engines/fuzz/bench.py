@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fake_provider.dialects import Wire
 from fake_provider.pen import Pen
@@ -37,7 +38,10 @@ LOGS = Rule(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What is asked for. `only` are names of attacks or families, or their beginnings; all when empty."""
+    """What is asked for. `only` are names of attacks or families, or their beginnings; all when empty.
+
+    `sources` are looked through for comparisons that give time away; `timing` asks for the test from outside.
+    """
 
     where: str
     seed: int
@@ -45,6 +49,8 @@ class Wanted:
     generated: int
     time_budget_s: float | None = None
     only: Sequence[str] = ()
+    sources: Sequence[Path] = ()
+    timing: bool = False
 
     def wants(self, name: str) -> bool:
         return not self.only or any(name == each or name.startswith(f"{each}/") for each in self.only)
@@ -112,10 +118,14 @@ class Bench:
         moved = self.world.moved() if look or heard.accepted else None
         if moved:
             self.world.another_victim()
-        wrong = wrong_state(moved) or wrong_answer(expect, shot, heard, self.world.secrets())
+        wrong = wrong_state(moved) or self.wrong_answer(expect, shot, heard)
         if wrong is not None or not look:
             return wrong
         return self.look_into_logs(self._signatures_in(shot))
+
+    def wrong_answer(self, expect: Expect, shot: Shot, heard: Heard) -> Wrong | None:
+        acknowledged = self.pen.is_ack(heard.status, heard.body)
+        return wrong_answer(expect, shot, heard, self.world.secrets(), acknowledged=acknowledged)
 
     def look_into_logs(self, signatures: Sequence[str]) -> Wrong | None:
         lines = self.world.log_lines()

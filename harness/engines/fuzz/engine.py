@@ -14,6 +14,7 @@ from harness.engines.fuzz.catalogue import NOT_SENT, catalogue
 from harness.engines.fuzz.chance import Chance
 from harness.engines.fuzz.drawing import Generated
 from harness.engines.fuzz.generated import GENERATED
+from harness.engines.fuzz.in_time import read_sources, time_answers
 from harness.engines.fuzz.judging import Wrong
 from harness.engines.fuzz.tape import Tape
 from harness.engines.fuzz.world import Unready
@@ -32,6 +33,7 @@ class Examiner(Bench):
         attacks = [each for each in (*catalogue(self.pen), *self.tape.attacks) if self.wanted.wants(each.name)]
         every = {**GENERATED, **self.tape.families}
         families = [each for name, each in every.items() if self.wanted.wants(name)]
+        read_sources(self)
         try:
             self._open()
             self.tell(
@@ -41,6 +43,8 @@ class Examiner(Bench):
                 self._play(each)
             for family, budget in zip(families, _shares(self.wanted.generated, len(families)), strict=True):
                 Chance(self, family).spend(budget)
+            if self.wanted.timing:
+                time_answers(self)
             self._close()
         except Unready as unready:
             self.unknown.append(str(unready))
@@ -95,6 +99,7 @@ class Examiner(Bench):
         if wrong is None and not shot.whole:
             self.still_calm()
         if wrong is not None and wrong.kind in BELIEVED and self.open_anyway(attack.name):
+            self.counts[attack.name] -= 1
             self.left_out.append(
                 f"{attack.name}: it was let in, and so is whoever has any key at all, so it shows nothing more"
             )
@@ -104,6 +109,8 @@ class Examiner(Bench):
     def _examination(self, attacks: Sequence[Attack], families: Sequence[Generated]) -> Examination:
         whole = not self.wanted.only
         not_sent = [f"{number}: {why}" for number, why in NOT_SENT.items()] if whole else []
+        if self.wanted.timing:
+            not_sent = [each for each in not_sent if not each.startswith("B-42:")]
         return Examination(
             name="fuzz",
             where=self.wanted.where,

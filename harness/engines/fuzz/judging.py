@@ -26,8 +26,10 @@ class Wrong:
         return rule.cwe if self.cwe is None else self.cwe
 
 
-def wrong_answer(expect: Expect, shot: Shot, heard: Heard, secrets: Mapping[str, str]) -> Wrong | None:
-    """What an answer alone gives away; the worst first."""
+def wrong_answer(
+    expect: Expect, shot: Shot, heard: Heard, secrets: Mapping[str, str], *, acknowledged: bool
+) -> Wrong | None:
+    """What an answer alone gives away; the worst first. What is *acknowledged* is the dialect's to say, and not the status's."""
     for name, secret in secrets.items():
         if secret.encode() in heard.head + heard.body:
             return Wrong("leaked", f"{name} stands in the answer", cwe=(209,))
@@ -35,9 +37,9 @@ def wrong_answer(expect: Expect, shot: Shot, heard: Heard, secrets: Mapping[str,
         return Wrong("answered-twice", "what stood behind it was answered as a request of its own", cwe=(444,))
     if heard.crashed:
         return Wrong("crashed", f"it was answered {heard.status}: whoever likes can cause it", cwe=(755, 248))
-    if expect is Expect.REFUSE and heard.accepted:
+    if expect is Expect.REFUSE and acknowledged:
         return Wrong("acknowledged", f"it was acknowledged with {heard.status}, and must be refused", grave=False)
-    if expect is Expect.ACCEPT and heard.status is not None and not heard.accepted:
+    if expect is Expect.ACCEPT and heard.status is not None and not acknowledged:
         return Wrong("refused", f"it was answered {heard.status}, and must be acknowledged", grave=False, cwe=(394,))
     if shot.whole and heard.status is None:
         return Wrong("silent", f"there was no answer: {heard.because}", cwe=(400,))

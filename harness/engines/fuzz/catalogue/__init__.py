@@ -18,7 +18,7 @@ from harness.engines.fuzz.catalogue.spelling import SPELLING
 
 NOT_SENT: Mapping[str, str] = {
     "B-11": "a receiver that forgets an id too early shows it only after its window has passed: minutes, not a shot",
-    "B-42": "a difference in time that is worth stealing is not told from noise by a few thousand shots",
+    "B-42": "a difference in time is seen in the source (--source) and hardly from outside (--timing, which says how hardly)",
     "B-44": "what a receiver does before it verifies is not seen from outside, except by what it logs",
     "B-50": "about a client's keys, and not about callbacks: the scenarios about keys ask it",
     "B-51": "a race needs every order of two callbacks: `interleave` tries them",
