@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.testing import Provider, WarmStack
 
 REMEDY = (
-    "topup-chaos knows of no service to break: name its target.toml, by `pytest --topup-chaos-target target.toml` "
+    "topup-chaos knows of no service to break: name its target.toml, by `pytest --topup-chaos-target=target.toml` "
     "or by `topup_chaos_target` in pytest's configuration"
 )
 SEED = "topup_chaos_seed"

@@ -69,7 +69,7 @@ def test_a_finding_is_replayed_made_shorter_and_written_as_test_and_scenario(tmp
         ran = subprocess.run(command, capture_output=True, text=True, cwd=suite, timeout=180, check=False)
         return ran.returncode, ran.stdout
 
-    as_item = ("--topup-chaos", "--topup-chaos-target", str(REFERENCE), "-k", "a-finding")
+    as_item = ("--topup-chaos", f"--topup-chaos-target={REFERENCE}", "-k", "a-finding")
     for words in ((test.name,), (*as_item, "--topup-chaos-mutant", BUG)):
         code, said = pytest_says(*words)
         assert code == 1 and "credited-at-most-once" in said, said

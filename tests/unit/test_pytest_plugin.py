@@ -8,7 +8,7 @@ from harness.scenario import SCENARIOS
 pytest_plugins = ["pytester"]
 
 load_everything()
-TARGET = ("--topup-chaos-target", str(REFERENCE))
+TARGET = (f"--topup-chaos-target={REFERENCE}",)
 
 
 @pytest.fixture
@@ -33,14 +33,14 @@ def test_who_does_not_ask_for_it_is_not_disturbed(suite: pytest.Pytester) -> Non
     ran = suite.runpytest_subprocess()
 
     ran.assert_outcomes(passed=1, errors=1)
-    ran.stdout.fnmatch_lines(["*name its target.toml, by `pytest --topup-chaos-target target.toml`*"])
+    ran.stdout.fnmatch_lines(["*name its target.toml, by `pytest --topup-chaos-target=target.toml`*"])
     ran.stdout.no_fnmatch_line("topup-chaos: *")
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--topup-chaos"], "by `pytest --topup-chaos-target target.toml` or by `topup_chaos_target`"),
+        (["--topup-chaos"], "by `pytest --topup-chaos-target=target.toml` or by `topup_chaos_target`"),
         (["--topup-chaos-target", "nowhere.toml"], "nowhere.toml does not exist"),
         ([*TARGET, "--topup-chaos-seed", "x"], "topup_chaos_seed is 'x': it is a number"),
         ([*TARGET, "--topup-chaos-mutant", "never-ask"], "Did you mean 'never-asks'?"),

@@ -287,7 +287,8 @@ class TopUpMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._may("moods"))
     @rule()
     def moody(self) -> None:
-        moods = [mood for mood in MOODS if mood["mood"] != "dispute" or self._tells_of_disputes()]
+        known = [mood for mood in MOODS if self.speech is None or mood["mood"] in self.speech.moods]
+        moods = [mood for mood in known if mood["mood"] != "dispute" or self._tells_of_disputes()]
         self._begin("mood", self.rng.choice(moods))
 
     @precondition(lambda self: self._may("forgeries"))
