@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: chaos test contract lint setup clean
+.PHONY: chaos test contract mutation lint setup clean
 
 chaos: $(READY) ## break the reference service in every scenario, judge it, write a report
 	$(BIN)/topup-chaos run
@@ -16,6 +16,9 @@ test: $(READY) ## all tests, on real parts
 contract: $(READY) ## what the payment providers' own packages make of our callbacks; fetches them the first time (Node too)
 	$(BIN)/python tests/contract/official_packages.py
 	$(BIN)/python -m pytest tests/contract -m contract
+
+mutation: $(READY) ## how many of forty mutations of the money path the tests and scenarios kill; fetches Cosmic Ray the first time
+	$(BIN)/python tests/benchmarks/mutation/score.py --sample 40
 
 lint: $(READY) ## formatting, lint, types
 	$(BIN)/ruff format --check .

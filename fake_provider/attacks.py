@@ -52,6 +52,7 @@ ATTACKS: Mapping[str, Attack] = {
         (295, 918),
         ("https://github.com/dubinc/dub/pull/3835",),
     ),
+    "B-07": Attack("what is signed of the body is a checksum, and another body can be made to fit", (328,)),
     "B-08": Attack(
         "a genuine callback once more, while it is still fresh",
         (294, 837),

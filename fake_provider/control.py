@@ -64,6 +64,7 @@ class Control:
             ("POST", "/clock/advance", self.advance),
             ("POST", "/clock/next", self.advance_to_next),
             ("GET", "/dialects", self.dialects),
+            ("POST", "/keys/rotate", self.rotate_key),
             ("POST", "/clock/play-out", self.play_out),
             ("GET", "/unsettled", self.unsettled),
             ("POST", "/release", self.release),
@@ -157,6 +158,13 @@ class Control:
         moods = [name for name, mood in all_moods().items() if self.provider.why_not(mood) is None]
         told = {"speaks": speaks, "receiver_keys": self.provider.receiver_keys(), "moods": moods}
         return JSONResponse({**told, "dialects": all_shown()})
+
+    async def rotate_key(self, request: Request) -> Response:
+        """Sign with a new key, and with the old one beside it for so many seconds on the provider's clock."""
+        overlap_s = fields.seconds(await json_body(request), "overlap_s", TEN_YEARS_S)
+        self.provider.rotate_key(timedelta(seconds=overlap_s))
+        new = self.provider.receiver_keys()[0]
+        return JSONResponse({"receiver_key": new, "receiver_keys": self.provider.receiver_keys()})
 
     async def list_deliveries(self, _: Request) -> Response:
         """The last deliveries, with all that was sent and answered."""

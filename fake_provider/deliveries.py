@@ -182,15 +182,15 @@ class Deliveries:
 
         It goes to the newest receiver. Raises `UnknownName` for a forgery that the dialect has not, and `NothingGenuine`.
         """
-        posting, door = self._posting, self.doors.newest
+        posting, door, now = self._posting, self.doors.newest, self._posting.clocks.payload()
         forge = posting.dialect.forgeries[forgery]
         callback = self._written(notice, door.url)
         forging = Forging(
             notice=notice,
             event_id=callback.webhook_id,
             wire=callback.wire,
-            keys=door.keys,
-            retired=door.retired,
+            keys=door.signing(now),
+            retired=door.past(now),
             at=posting.clocks.signature(),
             genuine=self._genuine.get(door.url),
             rng=posting.rng,
@@ -264,7 +264,7 @@ class Deliveries:
             assert isinstance(dialect, Batches), "no mood that makes batches is put on in another dialect"
             wire = dialect.batch([each.wire for each in shipment.callbacks])
         at = self._posting.clocks.signature() + shipment.skew
-        return dialect.sign(wire, self.doors.at(wire.url).keys, at)
+        return dialect.sign(wire, self.doors.at(wire.url).signing(self._posting.clocks.payload()), at)
 
     def _heard(self, sent: Sequence[Attempt], shipment: Shipment, wire: Wire, answer: Answer) -> None:
         honest = self._posting.dialect.is_ack(answer)

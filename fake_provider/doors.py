@@ -1,7 +1,8 @@
 """Where callbacks go: the receivers that are registered, each with keys of its own and with what it wants to hear of."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 
 from fake_provider.news import News
@@ -18,14 +19,32 @@ class State(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """One receiver. The keys sign: with each of them, or with the first where a dialect has room for one signature only.
-    `retired` are those that once did. `news` is what it wants to hear of; None: everything.
+    `outgoing` are those that still do until a time, on the payload's clock; `retired` those that no longer do. `news` is what
+    it wants to hear of; None: everything.
     """
 
     url: str
     keys: Sequence[str] = field(repr=False)
+    outgoing: Sequence[str] = field(default=(), repr=False)
+    until: datetime | None = None
     retired: Sequence[str] = field(default=(), repr=False)
     news: frozenset[News] | None = None
     state: State = State.ENABLED
+
+    def signing(self, now: datetime) -> Sequence[str]:
+        """The keys that sign at that time, the newest first."""
+        return (*self.keys, *self.outgoing) if self._overlaps(now) else self.keys
+
+    def past(self, now: datetime) -> Sequence[str]:
+        """The keys that no longer sign at that time."""
+        return self.retired if self._overlaps(now) else (*self.outgoing, *self.retired)
+
+    def rotated(self, key: str, now: datetime, until: datetime) -> "Door":
+        """The same receiver with a new key, beside which those that sign now still do until that time."""
+        return replace(self, keys=(key,), outgoing=self.signing(now), until=until, retired=self.past(now))
+
+    def _overlaps(self, now: datetime) -> bool:
+        return self.until is not None and now < self.until
 
     def wants(self, news: News) -> bool:
         return self.state is State.ENABLED and (self.news is None or news in self.news)
@@ -66,8 +85,12 @@ class Doors:
         return iter([door for door in self._doors.values() if door.state is not State.DELETED])
 
     def recalled(self, earlier: "Doors") -> "Doors":
-        """As they were in an earlier life, except that the first is the one that this life was started with."""
-        found = Doors(self.first)
+        """As they were in an earlier life. The first is at the address that this life was started with, and has the keys that
+        this life was started with, unless they are ones that it had before and rotated.
+        """
+        before = earlier._doors.get(self.first.url)
+        known = before is not None and {*self.first.keys} <= {*before.keys, *before.outgoing, *before.retired}
+        found = Doors(before if before is not None and known else self.first)
         for url, door in earlier._doors.items():
             found._doors.setdefault(url, door)
         return found

@@ -36,6 +36,7 @@ BODIES: Mapping[str, tuple[Mapping[str, Schema], Sequence[str]]] = {
     "/control/moods": ({"mood": TEXT, "args": OBJECT}, ["mood"]),
     "/control/forge": ({"forgery": TEXT, "payment": TEXT, "args": OBJECT}, ["forgery", "payment"]),
     "/control/deliveries/{id}/send": (AGAIN, ["how"]),
+    "/control/keys/rotate": ({"overlap_s": SECONDS}, ["overlap_s"]),
     "/control/clock/advance": ({"seconds": SECONDS}, ["seconds"]),
     "/control/clock/play-out": ({"within_s": SECONDS}, []),
 }

@@ -75,8 +75,9 @@ class Provider:
         return self._setup.clocks.payload
 
     def receiver_keys(self) -> Sequence[str]:
-        """What a receiver needs in order to verify our callbacks, one for each signing key."""
-        return [self.dialect.receiver_key(key) for key in self._setup.keys]
+        """What the first receiver needs in order to verify our callbacks, one for each signing key."""
+        keys = self.deliveries.doors.first.signing(self.clock())
+        return [self.dialect.receiver_key(key) for key in keys]
 
     # What merchants ask for.
 
@@ -203,6 +204,13 @@ class Provider:
         key = self.dialect.draw_key(Random(f"{url} {self._setup.rng.random()}"))
         self.deliveries.doors.put(Door(url=url, keys=[key], news=news))
         return self.dialect.receiver_key(key)
+
+    def rotate_key(self, overlap: timedelta) -> None:
+        """From now on a new key signs what goes to the first receiver; the old one beside it, where there is room, for so long."""
+        # Not of the same draws as the key before it, which may be the seed's first.
+        key = self.dialect.draw_key(Random(f"rotation {self._setup.rng.random()}"))
+        now = self.clock()
+        self.deliveries.doors.put(self.deliveries.doors.first.rotated(key, now, now + overlap))
 
     def change_door(self, door: Door) -> None:
         """Change what a receiver wants to hear of, or whether it is there at all."""

@@ -45,6 +45,8 @@ class Auditor:
         self._stack, self._client, self._recorder = stack, client, recorder
         self._operations = stack.target.operations
         self._journal = 0
+        self._earlier = frozenset(stack.named)
+        self._left_over: set[str] = set()
 
     async def begin(self) -> None:
         """Start a new page: what the provider and the logs said before is not of this run."""
@@ -52,10 +54,19 @@ class Auditor:
         self._stack.log_lines()
 
     async def provider(self) -> None:
-        """The provider's book since the last reading."""
+        """The provider's book since the last reading.
+
+        A payment that the service makes only now for a top-up of an earlier plan is not of this run: nobody here asked for
+        it, and its account is not read.
+        """
         events, self._journal = await self._stack.provider.journal(self._journal)
         for event in events:
-            self._recorder.add(event)
+            if event.kind == "payment" and event.get("reference") in self._earlier:
+                if event["payment"] not in self._left_over:
+                    self._recorder.record("harness", "left-over", payment=event["payment"], top_up=event["reference"])
+                self._left_over.add(event["payment"])
+            if event.get("payment") not in self._left_over:
+                self._recorder.add(event)
 
     async def entries(self, snapshot: str, accounts: Iterable[Account]) -> None:
         """The ledger's entries of these accounts, or what their balances say was credited."""

@@ -21,20 +21,25 @@ import harness.invariants
 import scenarios
 import scenarios.flows
 import scenarios.meetings
-from harness.engines.explore import Explore, Told, as_scenario, as_test
-from harness.engines.explore import explore as explore_plans
+from harness.engines.explore.engine import Explore
+from harness.engines.explore.engine import explore as explore_plans
+from harness.engines.explore.kept import Kept
+from harness.engines.explore.told import Told
+from harness.engines.explore.writing import as_scenario, as_test
 from harness.engines.fuzz.cassette import BadCassette
 from harness.engines.fuzz.guard import Forbidden
 from harness.engines.interleave import Interleave
 from harness.engines.load import load_plan
+from harness.engines.measure import KINDS
 from harness.engines.shrink import TOO_RARE, Shrink, Shrunk, choose
 from harness.engines.shrink import shrink as shrink_plan
 from harness.engines.side_by_side import carry_out_side_by_side
-from harness.engines.suite import NAME, RUNS, Job, Order, Progress, begin, carry_out_all, program
+from harness.engines.suite import NAME, RUNS, Job, Order, Progress, begin, carry_out_all, program, today
 from harness.engines.sweep import FAILURES, LINKS, Hit, Shard, Sweep
 from harness.engines.sweep_pairs import BUDGET, Pairs
 from harness.faults import FAULTS
 from harness.flow import FLOWS
+from harness.gate.profile import ProfileError
 from harness.history import HistoryError
 from harness.judge import judge as judge_history
 from harness.judge import plan_event, status_of
@@ -66,6 +71,7 @@ KNOWN = (
     BadCassette,
     Forbidden,
     UsageError,
+    ProfileError,
     PlanError,
     TargetError,
     HistoryError,
@@ -175,6 +181,7 @@ def sweep(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="How many stacks side by side.")] = WORKERS,
     allow_unreached: Annotated[bool, typer.Option(help="Exit 0 though some messages did not come again.")] = False,
+    time_budget: Annotated[float | None, typer.Option(help="Begin no further plan after so many seconds.")] = None,
     seed: Seed = None,
     target: Target = REFERENCE,
     mutant: Mutant = None,
@@ -225,6 +232,7 @@ def sweep(
             seed=seed,
             again=again + asked.options,
             out=out,
+            time_budget_s=time_budget,
             then=made_of,
             workers=workers,
         )
@@ -310,8 +318,18 @@ def explore(
     examples: Annotated[int | None, typer.Option(min=1, help="Tell so many stories at most.")] = None,
     seed: Seed = None,
     target: Target = REFERENCE,
+    dialect: Annotated[
+        str | None, typer.Option(help="Callbacks in this dialect, in the place of the target's.")
+    ] = None,
     mutant: Mutant = None,
     out: Out = RUNS,
+    kept: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help="What was found and kept in this folder is told first. The cache's, where neither this nor --seed is given.",
+        ),
+    ] = None,
     shorten: Annotated[float, typer.Option(min=0, help="Shorten what was found for so many seconds.")] = 120.0,
     scenario_file: Annotated[
         Path | None, typer.Option("--as-scenario", help="Write the shortest plan as a file for scenarios/.")
@@ -328,18 +346,26 @@ def explore(
             raise UsageError(f"{path} is to be a Python file, named like a function: a_story.py")
     if time is None and examples is None:
         time = 60.0
+    reuse = kept is not None or seed is None  # a seed tells the same stories each time
     seed, chosen = _seed(seed), _mutant(mutant, target)
-    read_target(target)  # before anything is made
+    [speaks] = _dialects([dialect] if dialect else None)
+    name = read_target(target).speaking(speaks).name  # before anything is made
     budget = "".join(f" --{name} {at_most:g}" for name, at_most in (("time", time), ("examples", examples)) if at_most)
-    again = f"{program()} explore{budget}{_options(seed=seed, target=target, mutant=mutant)}"
+    where = f" --kept {shlex.quote(str(kept))}" if kept else ""
+    again = f"{program()} explore{budget}{_options(seed=seed, target=target, mutant=mutant)}{_speaking(speaks)}{where}"
     order = Order(name="explore", jobs=[], target=target, seed=seed, again=again, out=out, drawn=True)
     progress, console = begin(order), Console()
+    folder = shlex.quote(os.path.relpath(progress.folder))
     order = replace(order, searched=lambda: Told.of(progress.runs).lines())
     say(console, f"seed {seed} · until a story is broken{budget.replace(' --', ', at most ')}")
     with Live("explore", total=examples, console=console, terse=True) as live:
         asked = Explore(
-            order=replace(order, again=f"{program()} replay {shlex.quote(os.path.relpath(progress.folder))}"),
+            order=order,
             mutant=chosen,
+            dialect=speaks,
+            again=lambda plan: f"{program()} replay {folder} {plan.name}{_options(target=target)}",
+            kept=Kept(kept, name, chosen, speaks),
+            reuse=reuse,
             examples=examples,
             time_s=time,
             found=lambda: _write_reports(progress.suite(replace(order, jobs=[Job(r.plan, "") for r in progress.runs]))),
@@ -374,7 +400,15 @@ def _shortest(
     )
     progress, shrunk = begin(order), Shrunk(found.plan)
     again = f"{program()} replay {shlex.quote(os.path.relpath(progress.folder))} --times 10{_options(target=target)}"
-    wanted = Shrink(plan=found.plan, promise=by, target=target, mutant=mutant, again=again, time_budget_s=budget_s)
+    wanted = Shrink(
+        plan=found.plan,
+        promise=by,
+        target=target,
+        mutant=mutant,
+        dialect=found.dialect,
+        again=again,
+        time_budget_s=budget_s,
+    )
 
     def tell(so_far: Shrunk) -> None:
         if so_far.plan.steps == found.plan.steps:
@@ -389,14 +423,15 @@ def _shortest(
 @app.command(epilog="Example: topup-chaos replay reports/runs/latest --times 10")
 def replay(
     recorded_run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under reports/runs, or a run.json.")],
+    name: Annotated[str | None, typer.Argument(metavar="[PLAN]", help="Only this plan of it.")] = None,
     times: Annotated[int, typer.Option(min=1, help="How often.")] = 1,
     target: Target = REFERENCE,
     mutant: Mutant = None,
     out: Out = RUNS,
 ) -> None:
     """The same plans again, on the same service (or on a mutant); says how often the verdict repeats."""
-    earlier = _of_target(target, recorded(recorded_run))
-    options = f" --times {times}" if times > 1 else ""
+    earlier = _of_target(target, _named(recorded(recorded_run), name))
+    options = (f" {shlex.quote(name)}" if name else "") + (f" --times {times}" if times > 1 else "")
     lies = Path(os.path.relpath(recorded_run.resolve()))  # `latest` will soon mean another run
     again = f"{program()} replay {shlex.quote(str(lies))}{options}{_options(target=target, mutant=mutant)}"
     # One stack for each dialect and one service start for each mutant, however the runs were ordered.
@@ -494,20 +529,33 @@ def judge(history: Annotated[Path, typer.Argument(help="A history.jsonl, or the 
     raise typer.Exit(EXIT[worst])
 
 
-@app.command(epilog="Example: topup-chaos mutants --seed 1")
+@app.command(
+    epilog="Examples: topup-chaos mutants --seed 1 · topup-chaos mutants --engine suite --engine explore --budget 30"
+)
 def mutants(
     names: Annotated[list[str] | None, typer.Argument(metavar="[MUTANT]...", help="All of them when left out.")] = None,
     seed: Seed = None,
     out: Out = RUNS,
     write: Annotated[bool, typer.Option(help="Write reports/track_record.md when all were run.")] = True,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Measure how fast this one catches them, and keep that: {', '.join(KINDS)}."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="With --engine: so many trials of each, by seeds in a row.")] = 1,
+    budget: Annotated[float, typer.Option(min=1, help="With --engine: the seconds of one trial.")] = 30.0,
+    workers: Annotated[int, typer.Option(min=1, help="With --engine: how many trials at once.")] = 1,
 ) -> None:
-    """The track record: which planted bug is caught where, by what, in how long. Exits 0 only when all are, as claimed."""
+    """The track record: which planted bug is caught where, by what. Exits 0 only when all are, as claimed."""
     from harness.engines.track_record import TrackRecord, track_record_plans
-    from reference_impl.mutants import catalogue
+    from harness.measuring import PAGE, keep_claims
+    from reference_impl.mutants import by_theme, catalogue
 
     seed = _seed(seed)
     known = catalogue()
     chosen = [known[name] for name in (names or known)]
+    folder = REFERENCE.parent.parent / "reports"
+    if engine:
+        raise typer.Exit(_measure(chosen, engine, range(seed, seed + seeds), budget, workers, folder))
     jobs = track_record_plans(chosen, seed)
     again = " ".join([program(), "mutants", *(names or [])]) + _options(seed=seed)
     order = Order(name="mutants", jobs=jobs, target=REFERENCE, seed=seed, again=again, out=out)
@@ -516,11 +564,37 @@ def mutants(
     interrupted, progress = work(order, result.watch(console))
     result.print(console)
     if write and not names and not interrupted:
-        page = REFERENCE.parent.parent / "reports" / "track_record.md"
-        page.write_text(result.markdown(), encoding="utf-8")
-        say(console, f"written: {page}")
+        (folder / PAGE).write_text(result.markdown(), encoding="utf-8")
+        keep_claims(chosen, result.runs, by_theme(), folder, today())
+        say(console, f"written: {folder / PAGE}")
     _write_reports(progress.suite(order))
     raise typer.Exit(INTERRUPTED if interrupted else HOLDS if result.as_claimed else BROKEN)
+
+
+def _measure(
+    chosen: Sequence[Any], engine: Sequence[str], seeds: range, budget: float, workers: int, folder: Path
+) -> int:
+    """Let engines loose on mutants; 0 when every trial came to its end, whatever came of it."""
+    from harness.engines.power import Budget
+    from harness.measuring import measure_power
+    from reference_impl.mutants import by_theme
+
+    for name in engine:
+        if name not in KINDS:
+            raise UsageError(f"there is no engine {name!r}: there are {', '.join(KINDS)}")
+    failed = measure_power(
+        chosen,
+        by_theme(),
+        engines=[name for name in KINDS if name in engine],
+        seeds=seeds,
+        budget=Budget(target=REFERENCE, seconds=budget),
+        workers=workers,
+        folder=folder,
+        today=today(),
+        ready=load_everything,
+        console=Console(),
+    )
+    return UNKNOWN if failed else HOLDS
 
 
 @app.command(epilog="Example: topup-chaos load --users 50 --time 60")
@@ -614,6 +688,95 @@ def fuzz(
 
 
 @app.command(
+    epilog="Examples: topup-chaos gate · topup-chaos gate --init · topup-chaos gate --profile release.toml --only suite · "
+    "topup-chaos gate --accept 3f9c21ab --owner jo --reason 'fixed in 2.3' --until 2027-01-31"
+)
+def gate(
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the release profile stands.", show_default="topup-chaos.toml, or pyproject.toml, or a default"
+        ),
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(metavar="ENGINE", help="Only this engine of the profile.")] = None,
+    time_budget: Annotated[
+        float | None, typer.Option(min=45, help="Seconds for the whole, in the place of the profile's.")
+    ] = None,
+    baseline: Annotated[Path | None, typer.Option(help="The accepted findings, in the place of the profile's.")] = None,
+    previous: Annotated[
+        Path | None,
+        typer.Option(help="An earlier gate to compare with: its folder or its gate.json; else the last one."),
+    ] = None,
+    seed: Seed = None,
+    target: Annotated[
+        Path | None, typer.Option(help="The service to break: its target.toml.", show_default="the profile's")
+    ] = None,
+    mutant: Mutant = None,
+    out: Out = RUNS,
+    init: Annotated[bool, typer.Option("--init", help="Write a commented profile, topup-chaos.toml, and end.")] = False,
+    accept: Annotated[
+        str | None,
+        typer.Option(metavar="FINGERPRINT", help="Put a finding of the last gate into the baseline, and end."),
+    ] = None,
+    owner: Annotated[str | None, typer.Option(help="With --accept: who answers for it.")] = None,
+    reason: Annotated[str | None, typer.Option(help="With --accept: why it may stand.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="With --accept: the last day on which it does not count.")
+    ] = None,
+) -> None:
+    """May this be released? Every engine of the profile within one time budget; what nobody accepted breaks it.
+
+    Exits 0 when all holds, 1 when something is broken that is new, not accepted or no longer accepted, 3 when something
+    was not shown: an engine without its turn, a promise that was nowhere put to the test.
+    """
+    from harness.gating import Typed, accept_as_typed, gate_as_typed, write_template
+
+    console = Console()
+    typed = Typed(
+        profile=profile,
+        target=target,
+        reference=REFERENCE,
+        mutant=mutant,
+        seed=seed,
+        time_budget_s=time_budget,
+        baseline=baseline,
+        previous=previous,
+        only=only or (),
+        out=out,
+    )
+    if accept is None and (owner or reason or until):
+        raise UsageError("--owner, --reason and --until are about a finding: name it with --accept")
+    if init:
+        write_template(console)
+        raise typer.Exit(HOLDS)
+    if accept is not None:
+        accept_as_typed(typed, accept, owner, reason, until, console)
+        raise typer.Exit(HOLDS)
+    _mutant(mutant, typed.read()[0].target or REFERENCE)
+    raise typer.Exit(gate_as_typed(typed, _seed(None), console, _until_interrupted))
+
+
+@app.command(epilog="Examples: topup-chaos guard · topup-chaos guard --target yours.toml")
+def guard(
+    target: Annotated[
+        Path | None, typer.Option(help="A target.toml.", show_default="the profile's, or the reference service")
+    ] = None,
+    profile: Annotated[
+        Path | None, typer.Option(help="Where the release profile stands.", show_default="as for the gate")
+    ] = None,
+) -> None:
+    """Which credentials, endpoints and databases a configuration points at; what is mixed, or looks like production, is refused.
+
+    It reads the target and the environment that its service would inherit, starts nothing, and shows no secret. Exits 2 when
+    something is refused, and names the field and the remedy. Every command that starts a stack does the same first.
+    """
+    from harness.gate.profile import read_profile
+    from harness.gating import show_guard
+
+    show_guard(target or read_profile(profile, Path())[0].target or REFERENCE, Console())
+
+
+@app.command(
     epilog="Example: topup-chaos record http://127.0.0.1:8000/callbacks --dialect stripe --cassette real.jsonl --port 9000"
 )
 def record(
@@ -651,8 +814,8 @@ def record(
 
 @app.command(name="list")
 def list_() -> None:
-    """What there is: scenarios, flows, faults, invariants, mutants; each with its sentence."""
-    from reference_impl.mutants import catalogue
+    """What there is: scenarios, flows, faults, invariants, mutants by what they do to people; each with its sentence."""
+    from reference_impl.mutants import by_theme
 
     console = Console()
     kinds = {
@@ -661,7 +824,7 @@ def list_() -> None:
         "meetings": {name: each.story for name, each in MEETINGS.items()},
         "faults": {name: each.effect for name, each in FAULTS.items()},
         "invariants": {name: each.promise for name, each in INVARIANTS.items()},
-        "mutants": {name: each.lie for name, each in catalogue().items()},
+        **{f"mutants: {theme}": {each.name: each.lie for each in of} for theme, of in by_theme().items()},
     }
     for kind, sentences in kinds.items():
         console.print(f"[bold]{kind}[/bold]")
@@ -857,6 +1020,15 @@ def _of_target(target: Path, earlier: Sequence[Recorded]) -> Sequence[Recorded]:
                 f"{each.plan.name!r} was run on {each.target}, and {target} is {name}: name its own with --target"
             )
     return earlier
+
+
+def _named(earlier: Sequence[Recorded], name: str | None) -> Sequence[Recorded]:
+    """Those of the plan that is named; all where none is."""
+    found = [each for each in earlier if name in (None, each.plan.name)]
+    if not found and earlier:
+        there_are = ", ".join(dict.fromkeys(each.plan.name for each in earlier))
+        raise UsageError(f"no plan of these runs is named {name!r}: there are {there_are}")
+    return found
 
 
 def _dialects(names: Sequence[str] | None) -> Sequence[str | None]:

@@ -96,10 +96,11 @@ def answer_of(operation: Operation, status: int, content: bytes) -> Answer:
     outcome, because = of_status(status)
     success = 200 <= status < 300
     try:
-        body = json.loads(content) if content else {}
+        body = read_figures(content) if operation.text == "prometheus" else json.loads(content) if content else {}
     except ValueError:
         if success:  # an error page may be anything; a success must be what was promised
-            return Answer(Outcome.UNKNOWN, status, "the answer is not JSON, or ends too soon")
+            written = "Prometheus' text" if operation.text == "prometheus" else "JSON"
+            return Answer(Outcome.UNKNOWN, status, f"the answer is not {written}, or ends too soon")
         return Answer(outcome, status, because)
     if operation.list_at and success:
         try:
@@ -107,6 +108,21 @@ def answer_of(operation: Operation, status: int, content: bytes) -> Answer:
         except TargetError as error:
             return Answer(Outcome.UNKNOWN, status, str(error))
     return Answer(outcome, status, because, facts(operation, body))
+
+
+def read_figures(content: bytes) -> dict[str, float]:
+    """The value of each series in Prometheus' text, by its name and labels. Raises `ValueError` for anything else."""
+    from prometheus_client.parser import text_string_to_metric_families  # seldom needed, and slow to load
+
+    return {
+        sample.name + _labels(sample.labels): sample.value
+        for family in text_string_to_metric_families(content.decode("utf-8"))
+        for sample in family.samples
+    }
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return "{" + ",".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}" if labels else ""
 
 
 def told_by(target: Target, answer: Answer) -> tuple[dict[str, Any], dict[str, str]]:

@@ -80,6 +80,9 @@ class Deeds:
         client = self._client if patience_s is None else self._client.with_patience(float(patience_s))
         answer = await client.perform(operation.kind, operation.id, len(attempts) + 1, self._values(operation))
         attempts.append(answer.outcome)
+        if operation.kind == "compare":
+            for row in answer.rows:
+                self._recorder.record("service", "finding", id=operation.id, **row)
         named = answer.facts.get("refund" if operation.kind == "refund" else "top_up")
         if named:
             self._named[operation.id] = str(named)

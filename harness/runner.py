@@ -125,6 +125,8 @@ class _Execution:
             await self._audit()
         except ProviderError as error:
             self._recorder.record("harness", "book-unread", book="provider", because=str(error))
+        finally:
+            self._stack.named |= set(self._deeds.top_ups())
 
     async def _disturb(self) -> None:
         self._phase("disturb")

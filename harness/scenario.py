@@ -18,6 +18,7 @@ MONEY = (
     "only-real-payments-credit",
     "credit-matches-payment",
     "captured-at-most-once",
+    "charged-as-ordered",
     "balance-is-sum-of-entries",
     "acknowledged-is-durable",
     "told-the-truth",
@@ -28,6 +29,8 @@ MONEY = (
     "provider-is-not-hammered",
 )
 """What every scenario with a payment in it is about."""
+COMPARE_S = 30.0
+"""How long a comparison of the books may take, in seconds: it asks the provider about everything there is."""
 
 
 class Draft:
@@ -130,8 +133,16 @@ class Draft:
     def status(self, top_up: str) -> None:
         self._do(Operation(id=self._next("s"), kind="status", about=top_up))
 
+    def figures(self) -> None:
+        """What the service shows of its figures is read: twice, and what lies between can be judged."""
+        self._do(Operation(id=self._next("n"), kind="figures"))
+
     def reconcile(self) -> None:
         self._do(Operation(id=self._next("r"), kind="reconcile"))
+
+    def compare(self) -> None:
+        """The service is made to compare its books with the provider's, and to say what differs."""
+        self._do(Operation(id=self._next("o"), kind="compare", args={"patience_s": COMPARE_S}))
 
     def release(self) -> None:
         """Let go what a mood holds back."""

@@ -135,6 +135,8 @@ class Stack(Protocol):
     directory: Path
     provider: ProviderControl
     wire: Wire
+    named: set[str]
+    """Top-ups that the clients of plans that are over were told of."""
 
     @property
     def nodes(self) -> Mapping[str, Node]: ...

@@ -79,6 +79,8 @@ class Operation(_Model):
     form: dict[str, str] | None = None
     list_at: str = Field(default="", alias="list")
     answer: dict[str, str] = Field(default_factory=dict)
+    text: Literal["json", "prometheus"] = "json"
+    """How the answer is written. In Prometheus' text, a fact is a series: `"requests_total{code=\"200\"}"`."""
 
 
 class Operations(_Model):
@@ -93,6 +95,8 @@ class Operations(_Model):
     timeline: Operation | None = None
     discrepancies: Operation | None = None
     reconcile: Operation | None = None
+    figures: Operation | None = None
+    compare: Operation | None = None
 
     def named(self, kind: str) -> Operation | None:
         found: Operation | None = getattr(self, kind, None)
@@ -107,10 +111,11 @@ class States(_Model):
 
 
 class Target(_Model):
-    """A service under test."""
+    """A service under test. `allow_hosts` are machines beside this one that it may be pointed at (`harness/guard.py`)."""
 
     name: str
     environment: str
+    allow_hosts: list[str] = Field(default_factory=list)
     start: Start
     callbacks: Callbacks
     operations: Operations
@@ -153,6 +158,13 @@ class Target(_Model):
             for event, operation in operations.items()
             if self.operations.named(operation) is None
         }
+        timeline = self.operations.timeline
+        if timeline is not None and "correlation" not in timeline.answer:
+            missing["timeline-is-complete"] = "its [operations.timeline] names no `correlation` in the answer"
+        if self.operations.figures is None:
+            missing["duplicates-are-counted"] = "it has no [operations.figures]"
+        if self.operations.compare is None:
+            missing["reconciliation-finds-all"] = "it has no [operations.compare]"
         if not self.words:
             missing |= dict.fromkeys(WORDED, "it has no [words]")
         return missing

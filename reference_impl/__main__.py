@@ -1,4 +1,9 @@
-"""`python -m reference_impl`: serve on loopback until told to stop."""
+"""`python -m reference_impl`: serve on loopback until told to stop. With a command behind it: do that instead.
+
+The commands are loaded only then: a service that is restarted is soon up again.
+"""
+
+import sys
 
 import uvicorn
 
@@ -26,4 +31,8 @@ def serve(parts: Parts | None = None) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        from reference_impl.commands import app
+
+        app(prog_name="python -m reference_impl")
     serve()

@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reference_impl.answers import Answer, problem
-from reference_impl.events import BODY_BYTES_MAX
+from reference_impl.limits import Limits
 from reference_impl.logs import correlate, current_correlation
 from reference_impl.parts import Parts
 from reference_impl.routes import face, respond
@@ -40,7 +40,7 @@ def build(settings: Settings, parts: Parts | None = None, world: World | None = 
             Route(f"/callbacks/{settings.callback_dialect}", callback, methods=["POST"]),
             Mount("/", app=api),
         ],
-        middleware=[Middleware(Correlation), Middleware(OneLength)],
+        middleware=[Middleware(Correlation), Middleware(OneLength), Middleware(Limits)],
         exception_handlers={Exception: on_crash},
         lifespan=lifespan,
     )
@@ -52,20 +52,7 @@ async def healthz(_request: Request) -> Response:
 
 async def callback(request: Request) -> Response:
     """The raw bytes and headers, as they came: a signature is over bytes, not over what a framework makes of them."""
-    body = await read_bounded(request)
-    if body is None:
-        return respond(Answer(413, problem("too_large", f"A callback has at most {BODY_BYTES_MAX} bytes.")))
-    return respond(await request.app.state.service.callbacks.on_callback(request.headers.raw, body))
-
-
-async def read_bounded(request: Request) -> bytes | None:
-    """The body, or None as soon as it is longer than anything that is meant."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES_MAX:
-            return None
-    return bytes(body)
+    return respond(await request.app.state.service.callbacks.on_callback(request.headers.raw, await request.body()))
 
 
 async def on_crash(_request: Request, _error: Exception) -> Response:

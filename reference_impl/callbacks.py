@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 
 import structlog
 
-from reference_impl import discrepancies, topups
+from reference_impl import discrepancies, kept_back, topups
 from reference_impl.answers import Answer, Refused, problem, unavailable
 from reference_impl.database import DATABASE_ERRORS, Connection, Database
 from reference_impl.dialects import Headers
@@ -15,6 +15,7 @@ from reference_impl.discrepancies import Disagreement
 from reference_impl.events import Event
 from reference_impl.ledger import Kind, Ledger, Posting
 from reference_impl.logs import correlate
+from reference_impl.metrics import Metrics
 from reference_impl.money import Money
 from reference_impl.outbox import Outbox
 from reference_impl.states import States
@@ -73,14 +74,18 @@ class CallbackIntake:
         states: States,
         ledger: Ledger,
         outbox: Outbox,
+        metrics: Metrics,
         now: Callable[[], datetime],
+        monotonic: Callable[[], float],
     ) -> None:
         self.database = database
         self.verifier = verifier
         self.states = states
         self.ledger = ledger
         self.outbox = outbox
+        self.metrics = metrics
         self.now = now
+        self.monotonic = monotonic
 
     async def on_callback(self, headers: Headers, body: bytes) -> Answer:
         """Answer one delivery. Success only after the commit: the provider may forget what we acknowledge."""
@@ -89,6 +94,7 @@ class CallbackIntake:
             event = self.verifier.read(headers, body)
             outcome = await self.receive(event) if event else Outcome.UNCHANGED
         except Refused as refusal:
+            self.metrics.count("topup_callbacks_refused", refusal.reason)
             self.verifier.on_refusal(headers, body, refusal.reason)
             return Answer(refusal.status, problem("refused", refusal.reason))
         except DATABASE_ERRORS as error:
@@ -105,16 +111,21 @@ class CallbackIntake:
 
     def on_database_error(self, error: Exception) -> Answer:
         """Not acknowledged. Also when only the answer to COMMIT was lost: the claim will tell when it comes again."""
+        self.metrics.count("topup_callbacks_not_stored")
         log.error("callback not stored", error=type(error).__name__, exc_info=error)
         return unavailable()
 
     async def receive(self, event: Event) -> Outcome:
         """Apply *event*, or write down why not. The way in for callbacks and for answers to queries alike."""
+        began = self.monotonic()
         try:
             outcome = await self.apply(event)
+            self.metrics.took(self.monotonic() - began)
         except Disagreement as disagreement:
+            self.metrics.count("topup_discrepancies", disagreement.kind)
             log.warning("discrepancy", payment=event.payment, kind=disagreement.kind)
             outcome = await self.set_aside(event, disagreement)
+        self.metrics.of_event(event.cause, outcome)
         log.info("event", event_kind=event.kind, payment=event.payment, source=event.source, outcome=outcome)
         return outcome
 
@@ -128,6 +139,8 @@ class CallbackIntake:
             new = [step for step in self.steps_of(event) if await self.claim(connection, step)]
             for step in new:
                 outcome = await self.take_effect(connection, step)
+            if any(step.kind in self.CREDITING for step in new):
+                await self.catch_up(connection, event.payment)
             await self.remember(connection, event, outcome)
         return outcome
 
@@ -153,7 +166,7 @@ class CallbackIntake:
         top_up = await self.find_top_up(connection, event)
         if top_up is None:
             raise Disagreement("unknown reference", "a top-up of this service", event.reference)
-        correlate(top_up.correlation)
+        correlate(self.correlation_of(event, top_up))
         if event.kind in self.CREDITING:
             await self.credit(connection, event, top_up)
         else:
@@ -161,6 +174,10 @@ class CallbackIntake:
         if event.kind in self.REVERSALS:
             await self.reverse(connection, event, top_up)
         return await self.advance(connection, event, top_up)
+
+    def correlation_of(self, event: Event, top_up: TopUp) -> str:
+        """Under which id the rest of this is told: the top-up's own, however and in what order its news come."""
+        return top_up.correlation
 
     async def find_top_up(self, connection: Connection, event: Event) -> TopUp | None:
         """By our own reference, which is known before the provider has told us its payment's id."""
@@ -232,8 +249,34 @@ class CallbackIntake:
             top_up = await self.find_top_up(connection, event)
             account = top_up.account if top_up else event.account
             await discrepancies.record(connection, disagreement, event.payment, account, self.now())
+            if top_up and disagreement.kind == "amount_minor":
+                await self.keep_back(connection, event)
             await self.remember(connection, event, Outcome.SET_ASIDE)
         return Outcome.SET_ASIDE
+
+    async def keep_back(self, connection: Connection, event: Event) -> None:
+        """What went back of a payment is posted with its credit, should that come; now, if it came in this moment."""
+        for step in self.steps_of(event):
+            if step.reversal is None:
+                continue
+            if not await self.is_credited(connection, event.payment):
+                await kept_back.keep(connection, step)
+            elif await self.claim(connection, step):
+                await self.take_effect(connection, step)
+
+    async def catch_up(self, connection: Connection, payment: str) -> None:
+        """What was kept back of a payment that is credited now. The top-up is locked: whoever keeps something back waits."""
+        for step in await kept_back.of(connection, payment):
+            if await self.claim(connection, step):
+                await self.take_effect(connection, step)
+
+    async def is_credited(self, connection: Connection, payment: str) -> bool:
+        """Whether it is, to whom holds the lock on its top-up."""
+        return bool(
+            await connection.fetchval(
+                "SELECT true FROM claims WHERE payment = $1 AND effect = ANY($2)", payment, list(self.CREDITING)
+            )
+        )
 
     async def remember(self, connection: Connection, event: Event, outcome: Outcome) -> None:
         """Keep the delivery's id for ever. `Refused`, and all undone, if it was seen with other bytes before."""

@@ -55,9 +55,9 @@ class Database:
 
     @classmethod
     @asynccontextmanager
-    async def at(cls, url: str) -> AsyncIterator["Database"]:
-        """The database at *url*, brought up to the newest migration."""
-        await migrate(url)
+    async def at(cls, url: str, environment: str) -> AsyncIterator["Database"]:
+        """The database at *url*, brought up to the newest migration. Raises if it is another environment's."""
+        await migrate(url, environment)
         pool = await asyncpg.create_pool(
             url,
             min_size=1,

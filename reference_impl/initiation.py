@@ -12,7 +12,8 @@ from reference_impl import topups
 from reference_impl.answers import Answer, problem
 from reference_impl.database import Connection, Database
 from reference_impl.keys import Go, IdempotencyKeys, answer_of
-from reference_impl.logs import current_correlation
+from reference_impl.logs import correlate, current_correlation
+from reference_impl.metrics import Metrics
 from reference_impl.money import Money
 from reference_impl.outbox import Outbox
 from reference_impl.provider import Declined, OutcomeUnknown, Payment, ProviderClient, ProviderRefused
@@ -57,6 +58,7 @@ class Initiation:
         states: States,
         provider: ProviderClient,
         outbox: Outbox,
+        metrics: Metrics,
         now: Callable[[], datetime],
         *,
         merchant: str,
@@ -67,6 +69,7 @@ class Initiation:
         self.states = states
         self.provider = provider
         self.outbox = outbox
+        self.metrics = metrics
         self.now = now
         self.merchant = merchant
         self.environment = environment
@@ -77,6 +80,7 @@ class Initiation:
         if not isinstance(decision, Go):
             return answer_of(decision)
         stored = await self.open(decision.id, customer, request)
+        correlate(stored.correlation)
         reply = await self.ask(stored)
         return await self.conclude(stored, key, reply)
 
@@ -105,6 +109,12 @@ class Initiation:
 
     async def ask(self, top_up: TopUp) -> Reply:
         """Have the provider take the money. No connection to the database is held meanwhile: this may take a while."""
+        reply = await self.asked(top_up)
+        self.metrics.count("topup_provider_answers", "refused" if reply.refused else reply.event or "unknown")
+        return reply
+
+    async def asked(self, top_up: TopUp) -> Reply:
+        """What came of it, whatever it is."""
         try:
             return reply_of(await self.provider.create(top_up))
         except Declined:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from reference_impl.answers import Answer, problem
 from reference_impl.database import Connection, Database
+from reference_impl.metrics import Metrics
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -41,6 +42,7 @@ class InProgress:
 
 
 Decision: TypeAlias = Go | Replay | Conflict | InProgress
+_NAMES: Mapping[type[Decision], str] = {Go: "go", Replay: "replay", Conflict: "conflict", InProgress: "in progress"}
 
 
 def answer_of(decision: Replay | Conflict | InProgress) -> Answer:
@@ -58,9 +60,10 @@ def answer_of(decision: Replay | Conflict | InProgress) -> Answer:
 class IdempotencyKeys:
     """Remembers what was asked under each key, and what was answered."""
 
-    def __init__(self, database: Database, lease_s: float, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, lease_s: float, metrics: Metrics, now: Callable[[], datetime]) -> None:
         self.database = database
         self.lease = timedelta(seconds=lease_s)
+        self.metrics = metrics
         self.now = now
 
     async def begin(self, customer: str, key: str, request: str, prefix: str = "tu") -> Decision:
@@ -70,9 +73,9 @@ class IdempotencyKeys:
         """
         async with self.database.transaction() as connection:
             reserved = await self.reserve(connection, customer, key, request, f"{prefix}_{uuid4().hex}")
-            if reserved is not None:
-                return Go(reserved)
-            return await self.again(connection, customer, key, request)
+            decision = Go(reserved) if reserved is not None else await self.again(connection, customer, key, request)
+        self.metrics.count("topup_keys", _NAMES[type(decision)])
+        return decision
 
     async def reserve(self, connection: Connection, customer: str, key: str, request: str, id: str) -> str | None:
         """Take a key that nobody has used, with the *id* of what it will stand for; None if it was used."""

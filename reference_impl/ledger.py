@@ -10,8 +10,15 @@ from reference_impl.database import Connection, Database
 from reference_impl.money import Money
 from reference_impl.topups import TopUp
 
-Kind: TypeAlias = Literal["credit", "refund", "chargeback", "chargeback-won"]
-SIGNS: Mapping[Kind, int] = {"credit": 1, "refund": -1, "chargeback": -1, "chargeback-won": 1}
+Kind: TypeAlias = Literal["credit", "refund", "chargeback", "chargeback-won", "adjustment", "adjustment-back"]
+SIGNS: Mapping[Kind, int] = {
+    "credit": 1,
+    "refund": -1,
+    "chargeback": -1,
+    "chargeback-won": 1,
+    "adjustment": 1,
+    "adjustment-back": -1,
+}
 """Which way the money of each kind of posting goes, seen from the customer's account."""
 
 
@@ -34,7 +41,8 @@ class Entry:
 class Posting:
     """Money that moves between a customer's account and the provider's clearing account, and why.
 
-    `reversal` is the provider's id of the refund or the dispute, for every kind but a credit.
+    `reversal` is what it is about, for every kind but a credit: the provider's id of the refund or the dispute, or our own of
+    the finding that is corrected.
     """
 
     kind: Kind
@@ -93,7 +101,8 @@ class Ledger:
     async def standing(self, connection: Connection, top_up: TopUp) -> Standing:
         """How much of a top-up's credit is left. Certain only while the top-up is locked."""
         row = await connection.fetchrow(
-            """SELECT coalesce(sum(amount_minor) FILTER (WHERE kind = 'credit'), 0)::bigint AS credited,
+            """SELECT coalesce(sum(amount_minor) FILTER (WHERE kind IN ('credit', 'adjustment', 'adjustment-back')), 0)::bigint
+                          AS credited,
                       coalesce(sum(amount_minor), 0)::bigint AS left_over
                FROM postings JOIN entries USING (posting) WHERE top_up = $1 AND account = $2""",
             top_up.top_up,

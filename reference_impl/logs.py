@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TextIO
 from uuid import uuid4
 
 import structlog
@@ -18,13 +18,28 @@ _SENSITIVE_KEY = re.compile(
     r"(?:^|[_-])(signatures?|secrets?|authorization|cards?|pan|payload|body|password|tokens?|api_?key|dsn)(?:$|[_-])",
     re.IGNORECASE,
 )
-_SENSITIVE_VALUE = re.compile(r"whsec_\S+|Bearer\s+\S+|\b\d(?:[ -]?\d){12,18}\b")
+_SENSITIVE_VALUE = re.compile(
+    r"""whsec_\S+                                          # a callback secret
+      | \b[sr]k_(?:live|test)\w*                            # an API key
+      | \b(?:Bearer|Basic|Digest)\s+\S+                   # a credential in a header
+      | \bv\d[a-z]?[,=][A-Za-z0-9+/_-]{16,}={0,2}           # a signature: v1,… or v1=…
+      | \beyJ[\w-]{8,}\.[\w.-]*                            # a JSON Web Token
+      | -----BEGIN\ [^-]*PRIVATE\ KEY-----.*?(?:-----END[^-]*-----|\Z)
+      | (?<=://)[^\s/@]+@                                  # user and password in a URL
+      | \b(?:signature|sign|secret|password|api_?key|token)=[^\s&]+
+      | \b\d(?:[ -]?\d){12,18}\b                          # a card number
+    """,
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+_NUMBER_MAX = 10**13
+"""No amount, count or size in this service is as large; card numbers are."""
 _REDACTED = "[redacted]"
 
 
 def correlate(offered: str = "") -> str:
     """Make *offered* the correlation id of what happens from here on; a new one when it is not fit to be one."""
-    correlation = offered if _ACCEPTABLE.fullmatch(offered) else f"cor_{uuid4().hex}"
+    fit = _ACCEPTABLE.fullmatch(offered) and clean(offered) == offered
+    correlation = offered if fit else f"cor_{uuid4().hex}"
     _correlation.set(correlation)
     return correlation
 
@@ -36,10 +51,11 @@ def current_correlation() -> str:
 
 def redact(_logger: object, _method: str, event: EventDict) -> EventDict:
     """The one place that keeps secrets, signatures, card numbers and payloads out of the log."""
-    return {key: _REDACTED if _SENSITIVE_KEY.search(key) else _clean(value) for key, value in event.items()}
+    return {key: _REDACTED if _SENSITIVE_KEY.search(key) else clean(value) for key, value in event.items()}
 
 
-def _clean(value: Any) -> Any:
+def clean(value: Any) -> Any:
+    """*value* without what looks like a secret, at any depth; what is no plain value is rendered by its repr first."""
     if isinstance(value, bytes):
         return _REDACTED
     if isinstance(value, str):
@@ -47,9 +63,11 @@ def _clean(value: Any) -> Any:
     if isinstance(value, Mapping):
         return redact(None, "", {str(key): item for key, item in value.items()})
     if isinstance(value, list | tuple | set):
-        return [_clean(item) for item in value]
+        return [clean(item) for item in value]
+    if isinstance(value, int):
+        return _REDACTED if abs(value) > _NUMBER_MAX else value
     # Anything else is rendered by its repr; exceptions and settings may carry what they were given.
-    return value if isinstance(value, int | float | None) else _clean(repr(value))
+    return value if isinstance(value, float | None) else clean(repr(value))
 
 
 def _add_correlation(_logger: object, _method: str, event: EventDict) -> EventDict:
@@ -67,15 +85,16 @@ _SHARED: list[Processor] = [
 ]
 
 
-def configure(level: str) -> None:
-    """Send our own lines, and those of the libraries below, through the same processors to stdout."""
+def configure(level: str, to: TextIO | None = None) -> None:
+    """Send our own lines, and those of the libraries below, through the same processors to stdout, or *to* elsewhere."""
+    stream = to or sys.stdout
     structlog.configure(
         processors=[*_SHARED, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_SHARED,

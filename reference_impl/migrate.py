@@ -5,6 +5,8 @@ from pathlib import Path
 
 import asyncpg
 
+from reference_impl.environments import stamp
+
 FOLDER = Path(__file__).parent / "migrations"
 
 _BOOKKEEPING = """
@@ -14,8 +16,10 @@ _LOCK = 7_021_001
 """Any number that nobody else takes: services that start together migrate one after another."""
 
 
-async def migrate(url: str, folder: Path = FOLDER) -> list[str]:
-    """Bring the database up to date in one transaction; returns what was applied. Raises if history was rewritten."""
+async def migrate(url: str, environment: str, folder: Path = FOLDER) -> list[str]:
+    """Bring the database up to date in one transaction; returns what was applied. Raises if history was rewritten, or if
+    the database is another environment's.
+    """
     files = _read(folder)
     connection = await asyncpg.connect(url, timeout=3)
     try:
@@ -23,7 +27,9 @@ async def migrate(url: str, folder: Path = FOLDER) -> list[str]:
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             await connection.execute(_BOOKKEEPING)
             done = {row["name"]: row["sha256"] for row in await connection.fetch("SELECT name, sha256 FROM migrations")}
-            return [name for name, sql in files if await _apply(connection, name, sql, done.get(name))]
+            applied = [name for name, sql in files if await _apply(connection, name, sql, done.get(name))]
+            await stamp(connection, environment)
+            return applied
     finally:
         await connection.close()
 

@@ -10,6 +10,7 @@ import structlog
 from reference_impl import topups
 from reference_impl.database import Connection, Database
 from reference_impl.logs import correlate, current_correlation
+from reference_impl.metrics import Metrics
 from reference_impl.states import State
 from reference_impl.statuses import status_of
 from reference_impl.topups import TopUp
@@ -31,10 +32,13 @@ class Notification:
 class Outbox:
     """Each notification is sent at most once: it is marked before it is sent, and never sent again."""
 
-    def __init__(self, database: Database, http: httpx.AsyncClient, url: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, http: httpx.AsyncClient, url: str, metrics: Metrics, now: Callable[[], datetime]
+    ) -> None:
         self.database = database
         self.http = http
         self.url = url
+        self.metrics = metrics
         self.now = now
 
     async def write(self, connection: Connection, top_up: TopUp, state: State, at: datetime) -> None:
@@ -84,5 +88,7 @@ class Outbox:
                 headers={"X-Correlation-Id": current_correlation()},
             )
             answer.raise_for_status()
+            self.metrics.count("topup_notifications", "told")
         except httpx.HTTPError as error:
+            self.metrics.count("topup_notifications", "not delivered")
             log.warning("notification not delivered", top_up=top_up.top_up, error=type(error).__name__)

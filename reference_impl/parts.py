@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+from reference_impl.adjustments import Adjustments
 from reference_impl.callbacks import CallbackIntake
+from reference_impl.comparison import Comparer
 from reference_impl.initiation import Initiation
 from reference_impl.keys import IdempotencyKeys
 from reference_impl.ledger import Ledger
+from reference_impl.metrics import Metrics
 from reference_impl.outbox import Outbox
 from reference_impl.provider import ProviderClient
 from reference_impl.reconciler import Reconciler
@@ -28,3 +31,6 @@ class Parts:
     reconciler: type[Reconciler] = Reconciler
     keys: type[IdempotencyKeys] = IdempotencyKeys
     outbox: type[Outbox] = Outbox
+    metrics: type[Metrics] = Metrics
+    comparer: type[Comparer] = Comparer
+    adjustments: type[Adjustments] = Adjustments

@@ -7,6 +7,7 @@ from enum import StrEnum
 from random import Random
 from typing import Any, ClassVar, TypeVar
 
+import anyio
 import httpx
 import stamina
 import structlog
@@ -108,9 +109,20 @@ class ProviderClient:
 
     PAUSE_S = 0.05
     PAUSE_MAX_S = 1.0
+    CONNECTIONS = 50
 
-    def __init__(self, http: httpx.AsyncClient, timeout_s: float, attempts: int, random: Random) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        timeout_s: float,
+        attempts: int,
+        random: Random,
+        connections: int = CONNECTIONS,
+    ) -> None:
         self.http = http
+        # We wait for our turn here and never in the pool of httpcore 1.0: who is given a connection there in the very
+        # moment in which it gives up leaves it for ever neither idle nor closed, and fifty such moments end it all.
+        self.turns = asyncio.Semaphore(connections)
         self.timeout_s = timeout_s
         self.attempts = attempts
         self.random = random
@@ -206,13 +218,19 @@ class ProviderClient:
     async def _send(self, request: httpx.Request) -> object:
         """The JSON of a success; everything else is raised."""
         request.headers["X-Correlation-Id"] = current_correlation()
+        waiting = True
         try:
-            # httpx bounds each read, and a trickle is many reads; this bounds the whole.
-            async with asyncio.timeout(self.timeout_s):
-                response = await self.http.send(request)
+            # httpx bounds each read, and a trickle is many reads; this bounds the whole. By anyio and not by asyncio:
+            # httpcore shields its closing of a connection from the one alone.
+            with anyio.fail_after(self.timeout_s):
+                async with self.turns:
+                    waiting = False
+                    response = await self.http.send(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise NotReached(f"the provider was not reached: {type(error).__name__}") from error
         except (httpx.RequestError, TimeoutError) as error:
+            if waiting:
+                raise NotReached("the provider was not reached: no connection was free in time") from error
             raise NoAnswer(f"the provider did not answer: {type(error).__name__}") from error
         log.info("provider answered", method=request.method, status=response.status_code)
         return self._judged(response)

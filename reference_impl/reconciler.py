@@ -14,6 +14,7 @@ from reference_impl.database import Connection, Database
 from reference_impl.events import Event
 from reference_impl.initiation import Initiation, reply_of
 from reference_impl.logs import correlate
+from reference_impl.metrics import Metrics
 from reference_impl.provider import OutcomeUnknown, Payment, ProviderClient
 from reference_impl.refunds import Refunds
 from reference_impl.states import State, States
@@ -53,6 +54,7 @@ class Reconciler:
         initiation: Initiation,
         refunds: Refunds,
         callbacks: CallbackIntake,
+        metrics: Metrics,
         now: Callable[[], datetime],
     ) -> None:
         self.database = database
@@ -60,6 +62,7 @@ class Reconciler:
         self.initiation = initiation
         self.refunds = refunds
         self.callbacks = callbacks
+        self.metrics = metrics
         self.now = now
 
     async def run(self) -> Report:
@@ -165,6 +168,9 @@ class Reconciler:
             discrepancies=outcomes.count(Outcome.SET_ASIDE),
             reversals=outcomes.count(Outcome.REVERSED) + outcomes.count(Outcome.RESTORED),
         )
+        self.metrics.count("topup_reconciliations", "done")
+        self.metrics.gauge("topup_reconciled_at_seconds", self.now().timestamp())
+        self.metrics.gauge("topup_open", report.open)
         log.info("reconciled", **asdict(report))
         return report
 

@@ -13,10 +13,11 @@ from reference_impl import accounts, discrepancies, initiation, refunds, topups
 from reference_impl.accounts import Account
 from reference_impl.answers import Answer, Problem, problem, unavailable
 from reference_impl.database import DATABASE_ERRORS
+from reference_impl.metrics import CONTENT_TYPE
 from reference_impl.money import Money
 from reference_impl.service import Service
 
-_ID = r"^[A-Za-z0-9_.-]{1,64}$"
+NAME = r"^[A-Za-z0-9_.-]{1,64}$"
 AMOUNT_MAX = 10**12
 
 Currency: TypeAlias = Literal["EUR", "USD", "JPY", "KWD"]
@@ -26,7 +27,7 @@ class AccountBody(BaseModel):
     """Open an account."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
-    account: str = Field(pattern=_ID)
+    account: str = Field(pattern=NAME)
     currency: Currency
 
 
@@ -34,7 +35,7 @@ class TopUpBody(BaseModel):
     """Top it up."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
-    account: str = Field(pattern=_ID)
+    account: str = Field(pattern=NAME)
     amount_minor: int = Field(gt=0, le=AMOUNT_MAX)
     currency: Currency
     method: Literal["card", "redirect", "bad-card"]
@@ -54,7 +55,7 @@ async def service_of(request: Request) -> Service:
     return service
 
 
-async def customer_of(x_customer: Annotated[str | None, Header(max_length=64, pattern=_ID)] = None) -> str:
+async def customer_of(x_customer: Annotated[str | None, Header(max_length=64, pattern=NAME)] = None) -> str:
     """Who asks. The one place that says so, and where keys of principals will be looked at."""
     if x_customer is None:
         raise Problem(401, "unauthenticated", "Say who you are in X-Customer.", at="X-Customer")
@@ -99,7 +100,7 @@ async def timeline(top_up_id: str, customer: Customer, service: ServiceOf) -> Re
     await owned_top_up(service, customer, top_up_id)
     async with service.database.connection() as connection:
         rows = await connection.fetch(
-            """SELECT from_state AS "from", to_state AS "to", at, cause, payload FROM transitions
+            """SELECT from_state AS "from", to_state AS "to", at, cause, payload, correlation FROM transitions
                WHERE top_up = $1 ORDER BY transition""",
             top_up_id,
         )
@@ -135,7 +136,7 @@ async def entries(account_id: str, customer: Customer, service: ServiceOf) -> Re
 
 @router.get("/v1/discrepancies")
 async def differences(
-    customer: Customer, service: ServiceOf, account: Annotated[str | None, Query(pattern=_ID)] = None
+    customer: Customer, service: ServiceOf, account: Annotated[str | None, Query(pattern=NAME)] = None
 ) -> Response:
     if account is not None:
         await owned(service, customer, account)
@@ -144,9 +145,10 @@ async def differences(
     return respond(Answer(200, {"discrepancies": [shown(asdict(item)) for item in found]}))
 
 
-@router.post("/admin/reconcile")
-async def reconcile(service: ServiceOf) -> Response:
-    return respond(Answer(200, asdict(await service.reconciler.run())))
+@router.get("/metrics")
+async def figures(service: ServiceOf) -> Response:
+    """What this process has counted, for Prometheus."""
+    return Response(service.metrics.exposition(), media_type=CONTENT_TYPE)
 
 
 async def owned(service: Service, customer: str, account: str) -> Account:
@@ -206,7 +208,10 @@ async def on_unavailable(_request: Request, _error: Exception) -> Response:
 def face() -> FastAPI:
     """The routes above, as an application of their own. Whoever mounts it sets `state.service`."""
     api = FastAPI(title="Top-ups", docs_url=None, redoc_url=None)
+    from reference_impl import operators  # which stands on this module
+
     api.include_router(router)
+    api.include_router(operators.router)
     api.add_exception_handler(Problem, on_problem)
     api.add_exception_handler(RequestValidationError, on_invalid)
     for kind in DATABASE_ERRORS:

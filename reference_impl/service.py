@@ -2,19 +2,23 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import httpx
 import structlog
 
+from reference_impl.adjustments import Adjustments
 from reference_impl.callbacks import CallbackIntake
+from reference_impl.comparison import Comparer
 from reference_impl.database import Database
 from reference_impl.initiation import Initiation
 from reference_impl.ledger import Ledger
+from reference_impl.metrics import Metrics
 from reference_impl.outbox import Outbox
 from reference_impl.parts import Parts
 from reference_impl.reconciler import Reconciler
@@ -30,6 +34,7 @@ class World:
     """What comes from outside of the program, and can be another in a test."""
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
     random: Random = Random()  # noqa: RUF009 - jitter, not a secret; shared on purpose
     transport: httpx.AsyncBaseTransport | None = None
 
@@ -44,7 +49,10 @@ class Service:
     callbacks: CallbackIntake
     ledger: Ledger
     reconciler: Reconciler
+    comparer: Comparer
+    adjustments: Adjustments
     outbox: Outbox
+    metrics: Metrics
     now: Callable[[], datetime]
 
 
@@ -60,24 +68,33 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 timeout=settings.provider_timeout_s, trust_env=False, verify=_certificates(settings.notify_url)
             )
         )
-        database = await stack.enter_async_context(Database.at(settings.database_url))
-        states, ledger = parts.states(), parts.ledger(database)
-        outbox = parts.outbox(database, notify_http, settings.notify_url, world.now)
+        database = await stack.enter_async_context(Database.at(settings.database_url, settings.environment))
+        states, ledger, metrics = parts.states(), parts.ledger(database), parts.metrics()
+        outbox = parts.outbox(database, notify_http, settings.notify_url, metrics, world.now)
         provider = parts.provider(provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random)
-        keys = parts.keys(database, settings.key_lease_s, world.now)
+        keys = parts.keys(database, settings.key_lease_s, metrics, world.now)
         initiation = parts.initiation(
             database,
             keys,
             states,
             provider,
             outbox,
+            metrics,
             world.now,
             merchant=settings.merchant,
             environment=settings.environment,
         )
-        callbacks = parts.callbacks(database, verifier, states, ledger, outbox, world.now)
+        callbacks = parts.callbacks(database, verifier, states, ledger, outbox, metrics, world.now, world.monotonic)
         refunds = parts.refunds(database, keys, ledger, provider, callbacks, world.now)
-        reconciler = parts.reconciler(database, provider, initiation, refunds, callbacks, world.now)
+        reconciler = parts.reconciler(database, provider, initiation, refunds, callbacks, metrics, world.now)
+        comparer = parts.comparer(
+            database,
+            provider,
+            world.now,
+            window=timedelta(seconds=settings.compare_window_s),
+            patience_s=settings.compare_patience_s,
+        )
+        adjustments = parts.adjustments(database, ledger, states, outbox, world.now, settings.adjustment_limit_minor)
         async with (
             _repeating(settings.outbox_every_s, outbox.flush),
             _repeating(settings.reconcile_every_s, reconciler.run),
@@ -89,7 +106,10 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 callbacks=callbacks,
                 ledger=ledger,
                 reconciler=reconciler,
+                comparer=comparer,
+                adjustments=adjustments,
                 outbox=outbox,
+                metrics=metrics,
                 now=world.now,
             )
 
@@ -99,7 +119,7 @@ def _provider_http(settings: Settings, world: World) -> httpx.AsyncClient:
         base_url=settings.provider_url,
         headers={"Authorization": f"Bearer {settings.provider_api_key.get_secret_value()}"},
         timeout=settings.provider_timeout_s,
-        limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),  # ProviderClient has its bound
         transport=world.transport,
         trust_env=False,
         verify=_certificates(settings.provider_url),

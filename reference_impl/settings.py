@@ -1,15 +1,18 @@
 """Everything that differs between two deployments, read from the environment once, at start-up."""
 
-from pydantic import Field, SecretStr, field_validator
+from typing import Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from reference_impl.environments import strangers
 from reference_impl.verifier import DIALECTS
 
 
 class Settings(BaseSettings):
     """The names are the environment variables'. Secrets do not show when this is printed."""
 
-    model_config = SettingsConfigDict(frozen=True)
+    model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True)
 
     port: int = 8000
     database_url: str = Field(repr=False)
@@ -30,10 +33,29 @@ class Settings(BaseSettings):
     provider_attempts: int = Field(default=3, ge=1)
     reconcile_every_s: float = Field(default=0, ge=0)
     """0: only on demand."""
+    compare_window_s: float = Field(default=2 * 86_400, gt=0)
+    """How old a top-up may be to be compared with the provider's book. Older ones were, by earlier runs."""
+    compare_patience_s: float = Field(default=30, ge=0)
+    """How long what differs may take to be mended by a callback on its way before it is a finding."""
+    adjustment_limit_minor: int = Field(default=10_000, ge=0)
+    """A correction of more minor units than this waits for a second person."""
     outbox_every_s: float = Field(default=0.5, gt=0)
     notify_url: str = ""
     """Empty: notifications are written to the log only."""
     log_level: str = "INFO"
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        keys = {"PROVIDER_API_KEY": self.provider_api_key.get_secret_value()}
+        endpoints = {
+            "DATABASE_URL": self.database_url,
+            "PROVIDER_URL": self.provider_url,
+            "NOTIFY_URL": self.notify_url,
+        }
+        found = list(strangers(self.environment, keys, endpoints))
+        if found:
+            raise ValueError("; ".join(found))
+        return self
 
     @field_validator("callback_dialect")
     @classmethod

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from reference_impl.database import Connection
+from reference_impl.logs import current_correlation
 from reference_impl.topups import TopUp
 
 
@@ -92,16 +93,17 @@ class States:
         payload: str | None,
         at: datetime,
     ) -> None:
-        """Write one step down: when, why, and which message said so."""
+        """Write one step down: when, why, which message said so, and under which correlation id."""
         await connection.execute(
-            """INSERT INTO transitions (top_up, from_state, to_state, at, cause, payload)
-               VALUES ($1, $2, $3, $4, $5, $6)""",
+            """INSERT INTO transitions (top_up, from_state, to_state, at, cause, payload, correlation)
+               VALUES ($1, $2, $3, $4, $5, $6, $7)""",
             top_up.top_up,
             before,
             after,
             at,
             cause,
             payload,
+            current_correlation(),
         )
 
     def _ways(self, start: State) -> dict[State, tuple[State, ...]]:

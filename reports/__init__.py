@@ -50,11 +50,12 @@ def write_all(suite: Suite) -> None:
     load(sys.modules[__name__])
     suite.folder.mkdir(parents=True, exist_ok=True)
     for report in RENDERERS.values():
-        _write(suite.folder / report.file, report.render(suite))
-    _point_latest_at(suite.folder)
+        write(suite.folder / report.file, report.render(suite))
+    point_latest_at(suite.folder)
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """The file is there whole or not at all."""
     # Text out of a target may hold lone surrogates; they must not cost the reader the whole report.
     encoded = text.encode("utf-8", errors="backslashreplace")
     unfinished = _unfinished(path)
@@ -65,7 +66,8 @@ def _write(path: Path, text: str) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _point_latest_at(folder: Path) -> None:
+def point_latest_at(folder: Path) -> None:
+    """Have `latest`, beside *folder*, mean it; standard error says so where there are no links."""
     link = folder.absolute().parent / LATEST
     unfinished = _unfinished(link)
     try:

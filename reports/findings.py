@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+from pydantic import TypeAdapter
+
 from harness.finding import Examination, Finding, Rule
 from reports.findings_html import page
 from reports.junit import legal
@@ -21,7 +23,13 @@ CWE = "https://cwe.mitre.org/data/definitions/{}.html"
 def write_findings(examination: Examination, folder: Path) -> None:
     """Every rendering, and each reproduction as a file of its own. Whatever came out of a receiver is escaped."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, render in (("findings.sarif", sarif), ("junit.xml", junit), ("summary.md", markdown)):
+    renderings = (
+        ("findings.sarif", sarif),
+        ("junit.xml", junit),
+        ("summary.md", markdown),
+        ("examination.json", whole),
+    )
+    for name, render in renderings:
         (folder / name).write_text(render(examination), encoding="utf-8")
     for number, finding in enumerate(examination.findings, 1):
         if finding.shown:
@@ -34,18 +42,29 @@ def script_name(number: int, finding: Finding) -> str:
     return f"reproduce-{number}.{'py' if finding.language == 'python' else 'sh'}"
 
 
+_EXAMINATION = TypeAdapter(Examination)
+
+
+def whole(examination: Examination) -> str:
+    """All of it as JSON, for the gate to read."""
+    return _EXAMINATION.dump_json(examination, indent=2).decode() + "\n"
+
+
 # SARIF
 
 
 def sarif(examination: Examination) -> str:
     """SARIF 2.1.0. What is unknown is a notification of the run, and the run was then not successful."""
     rules = [
-        _rule(rule, [each for each in examination.findings if each.rule.id == rule.id]) for rule in examination.rules
+        sarif_rule(rule, [each for each in examination.findings if each.rule.id == rule.id])
+        for rule in examination.rules
     ]
     places = {rule.id: number for number, rule in enumerate(examination.rules)}
     notes = [("error", why) for why in examination.unknown] + [("note", why) for why in examination.unseen]
     run = {
-        "tool": {"driver": {"name": NAME, "semanticVersion": _version(), "version": version(NAME), "rules": rules}},
+        "tool": {
+            "driver": {"name": NAME, "semanticVersion": semantic_version(), "version": version(NAME), "rules": rules}
+        },
         "automationDetails": {"id": f"{NAME}/{examination.name}/{quote(examination.where)}"},
         "invocations": [
             {
@@ -57,18 +76,20 @@ def sarif(examination: Examination) -> str:
         ],
         "columnKind": "utf16CodeUnits",
         "results": [
-            _result(finding, places[finding.rule.id], number) for number, finding in enumerate(examination.findings, 1)
+            sarif_result(finding, places[finding.rule.id], number)
+            for number, finding in enumerate(examination.findings, 1)
         ],
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
 
-def _version() -> str:
+def semantic_version() -> str:
     """As semantic versioning has it: three numbers."""
     return ".".join([*version(NAME).split(".")[:3], "0", "0"][:3])
 
 
-def _rule(rule: Rule, broken: Sequence[Finding]) -> Mapping[str, Any]:
+def sarif_rule(rule: Rule, broken: Sequence[Finding]) -> Mapping[str, Any]:
+    """A `reportingDescriptor`; *broken* are the findings of it, which may know a nearer weakness."""
     cwe = tuple(dict.fromkeys((*(number for each in broken for number in each.cwe), *rule.cwe)))
     help = [rule.what, f"Correct: {rule.correct}.", *(f"Seen: {link}" for link in rule.seen)]
     listed = [f"**{rule.what}**", f"Correct: {rule.correct}.", *(f"- seen: <{link}>" for link in rule.seen)]
@@ -89,14 +110,15 @@ def _rule(rule: Rule, broken: Sequence[Finding]) -> Mapping[str, Any]:
     return described | ({"helpUri": CWE.format(cwe[0])} if cwe else {})
 
 
-def _result(finding: Finding, rule: int, number: int) -> Mapping[str, Any]:
+def sarif_result(finding: Finding, rule: int, number: int) -> Mapping[str, Any]:
+    """A `result`; *rule* is the place of its rule in the list, *number* that of the finding in the file."""
     shown = f"\n\nThe bytes: {script_name(number, finding)}" if finding.shown else ""
     return {
         "ruleId": finding.rule.id,
         "ruleIndex": rule,
         "kind": "fail",
         "level": "error" if finding.grave else "warning",
-        "message": {"text": f"{finding.rule.what} {_sentence(finding.says)}\n\nAgain: {finding.again}{shown}"},
+        "message": {"text": f"{finding.rule.what} {as_sentence(finding.says)}\n\nAgain: {finding.again}{shown}"},
         "locations": [
             {
                 # A receiver has no source file that anybody here knows of. Viewers want one, so it is the endpoint's name.
@@ -112,7 +134,7 @@ def _result(finding: Finding, rule: int, number: int) -> Mapping[str, Any]:
     }
 
 
-def _sentence(text: str) -> str:
+def as_sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
@@ -160,7 +182,7 @@ def junit(examination: Examination) -> str:
 def markdown(examination: Examination) -> str:
     """A page for the summary of a job or a pull request."""
     lines = [
-        f"# {examination.verdict}: {examination.name} of {_plain(examination.where)}",
+        f"# {examination.verdict}: {examination.name} of {escaped(examination.where)}",
         "",
         f"{count(examination.sent, 'callback')} in {examination.took_s:.1f} s, seed {examination.seed}."
         f" {count(len([each for each in examination.rules if examination.counts.get(each.id)]), 'rule')} put to the test.",
@@ -169,19 +191,19 @@ def markdown(examination: Examination) -> str:
         lines += ["", "| finding | weakness | what happened |", "|---|---|---|"]
         for each in examination.findings:
             weakness = ", ".join(f"[CWE-{number}]({CWE.format(number)})" for number in each.cwe)
-            lines.append(f"| `{each.rule.id}` | {weakness} | {_plain(each.says)} |")
+            lines.append(f"| `{each.rule.id}` | {weakness} | {escaped(each.says)} |")
     for number, each in enumerate(examination.findings, 1):
         lines += [
             "",
             f"## {number}. `{each.rule.id}`",
             "",
-            _plain(each.rule.what),
+            escaped(each.rule.what),
             "",
-            f"Correct: {_plain(each.rule.correct)}.",
+            f"Correct: {escaped(each.rule.correct)}.",
         ]
-        lines += ["", *_fenced("sh", each.again)]
+        lines += ["", *fenced("sh", each.again)]
         if each.shown and len(each.shown) < 4000:
-            lines += ["", *_fenced(each.language, each.shown)]
+            lines += ["", *fenced(each.language, each.shown)]
         elif each.shown:
             lines += ["", f"The bytes are in `{script_name(number, each)}`."]
         lines += [f"- seen: <{link}>" for link in each.rule.seen]
@@ -191,18 +213,19 @@ def markdown(examination: Examination) -> str:
         ("Not sent", examination.left_out),
     ):
         if said:
-            lines += ["", f"## {title}", "", *(f"- {_plain(each)}" for each in said)]
-    return "\n".join([*lines, "", "Again:", "", *_fenced("sh", examination.again)]) + "\n"
+            lines += ["", f"## {title}", "", *(f"- {escaped(each)}" for each in said)]
+    return "\n".join([*lines, "", "Again:", "", *fenced("sh", examination.again)]) + "\n"
 
 
-def _fenced(language: str, text: str) -> Sequence[str]:
+def fenced(language: str, text: str) -> Sequence[str]:
+    """A block of code that nothing in it can end."""
     fence = "```"
     while fence in text:
         fence += "`"
     return (f"{fence}{language}", text.rstrip("\n"), fence)
 
 
-def _plain(text: str) -> str:
+def escaped(text: str) -> str:
     """Without anything that Markdown or HTML would make something of."""
-    escaped = "".join(f"\\{letter}" if letter in "\\`*_[]<>|#" else letter for letter in text)
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in escaped).split())
+    marked = "".join(f"\\{letter}" if letter in "\\`*_[]<>|#" else letter for letter in text)
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in marked).split())

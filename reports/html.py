@@ -221,6 +221,7 @@ def _legible(value: Any) -> Any:
 
 @cache
 def environment() -> Environment:
+    """What every page is made with: whatever is put in is escaped."""
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

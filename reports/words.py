@@ -256,6 +256,10 @@ def _gave_up(event: Event) -> Phrase:
     return Phrase(f"gave up on {event.get('event')}", _text(event.get("payment")), _in_brackets(attempts))
 
 
+def _left_over(event: Event) -> Phrase:
+    return Phrase("payment of an earlier plan", _text(event.get("payment")), _text(event.get("top_up")))
+
+
 def _entry(event: Event) -> Phrase:
     amount = event.get("amount_minor")
     kind = event.get("entry_kind") or ("debit" if isinstance(amount, int) and amount < 0 else "credit")
@@ -282,6 +286,11 @@ def _discrepancy(event: Event) -> Phrase:
     return Phrase(f"discrepancy: {event.get('discrepancy_kind')}", about, difference)
 
 
+def _finding(event: Event) -> Phrase:
+    difference = _in_brackets(f"expected {event.get('expected')}", f"found {event.get('found')}")
+    return Phrase(f"reports {event.get('class')}", _text(event.get("payment")), difference)
+
+
 _PHRASES: Mapping[str, Callable[[Event], Phrase]] = {
     "plan": _plan,
     "phase": _phase,
@@ -306,8 +315,10 @@ _PHRASES: Mapping[str, Callable[[Event], Phrase]] = {
     "delivery": _delivery,
     "answer": _answer,
     "gave-up": _gave_up,
+    "left-over": _left_over,
     "entry": _entry,
     "balance": _balance,
     "transition": _transition,
     "discrepancy": _discrepancy,
+    "finding": _finding,
 }

@@ -43,14 +43,22 @@ FLOORS = (
         "harness.serving",
     ),
     (
-        *("harness.target", "harness.scenario", "harness.flow", "harness.meeting", "harness.client"),
+        *("harness.target", "harness.guard", "harness.scenario", "harness.flow", "harness.meeting", "harness.client"),
         *("harness.witness", "scenarios"),
     ),
     ("harness.stack",),
     ("harness.audit", "harness.deeds", "harness.faults", "harness.stacks", "harness.locust", "harness.weather"),
     ("harness.runner",),
-    ("harness.engines", "reports"),
-    ("harness.doctor", "harness.fuzzing", "harness.cli"),
+    ("harness.engines", "harness.gate", "reports"),
+    (
+        "harness.doctor",
+        "harness.fuzzing",
+        "harness.gating",
+        "harness.measuring",
+        "harness.cli",
+        "harness.testing",
+        "harness.pytest_plugin",
+    ),
 )
 
 load(harness.faults)
@@ -203,6 +211,7 @@ def test_only_clocks_read_the_time_of_day() -> None:
     allowed = {
         "harness/runner.py",
         "harness/engines/suite.py",
+        "harness/gating.py",
         "scenarios/locustfile.py",
         "fake_provider/clock.py",
         "reference_impl/service.py",

@@ -1,4 +1,5 @@
-"""Alipay's gateway, as far as a top-up needs it: trades are made, asked about, closed and refunded at `/gateway.do`.
+"""Alipay's gateway, as far as a top-up needs it: trades are made, asked about, closed and refunded at `/gateway.do`, and
+customers are sent there to pay.
 
 Requests are verified with the merchant's public key (RSA2 over all parameters but `sign`, decoded, sorted, joined as `k=v`
 with `&`), and answers are signed with the key that signs notices: over the very bytes of the answer's object. Written after
@@ -8,6 +9,9 @@ A trade is a payment of the book: `out_trade_no` is its reference, `trade_no` it
 Errors are in the answer, with status 200: 40002 for what is wrong with a request, 40004 for what its trade does not allow, 20000
 for an outcome that the merchant has to ask for. A refund is made once per `out_request_no`, and all of its refunds
 together are told as `refund_fee`.
+
+With `alipay.trade.page.pay` it is the customer's browser that comes, with a link or a form that the merchant signed. It is sent
+on to this program's own page, where the trade can be paid. Known difference: nobody is sent back from there to `return_url`.
 """
 
 import json
@@ -18,7 +22,7 @@ from urllib.parse import parse_qsl, unquote
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from fake_provider import fields
@@ -36,6 +40,7 @@ OK = {"code": "10000", "msg": "Success"}
 PAID = (State.CAPTURED, State.DISPUTED)
 STATUSES = {State.PENDING: "WAIT_BUYER_PAY", State.AUTHORISED: "WAIT_BUYER_PAY"} | dict.fromkeys(PAID, "TRADE_SUCCESS")
 CLOSED = "TRADE_CLOSED"
+PAGE_PAY = "alipay.trade.page.pay"
 
 Content: TypeAlias = Mapping[str, Any]
 Deed: TypeAlias = Callable[[Content], Awaitable[ApiAnswer]]
@@ -73,7 +78,7 @@ class AlipayGateway:
         return [Route(path, run, methods=[method]) for method, path, run in self.endpoints()]
 
     def endpoints(self) -> list[tuple[str, str, Endpoint]]:
-        return [("POST", "/gateway.do", self.serve)]
+        return [("POST", "/gateway.do", self.serve), ("GET", "/gateway.do", self.serve)]
 
     async def serve(self, request: Request) -> Response:
         """Alipay's gateway: verify a request, do what it asks for, and sign the answer."""
@@ -92,15 +97,19 @@ class AlipayGateway:
         if answer.status >= 500:  # what a mood says instead of the truth, in the words of this API
             unknown = GatewayError("20000", "isp.unknow-error", "the outcome is unknown: ask again")
             answer = ApiAnswer(200, unknown.to_json())
+        if method == PAGE_PAY and answer.body.get("code") == OK["code"]:
+            return RedirectResponse(f"/#{answer.body['trade_no']}", status_code=302)
         return self._signed(method, answer)
 
     def _deeds(self) -> dict[str, Deed]:
         return {
             "alipay.trade.create": self.create,
             "alipay.trade.precreate": self.precreate,
+            PAGE_PAY: self.page_pay,
             "alipay.trade.query": self.query,
             "alipay.trade.close": self.close,
             "alipay.trade.refund": self.refund,
+            "alipay.trade.fastpay.refund.query": self.query_refund,
         }
 
     async def create(self, content: Content) -> ApiAnswer:
@@ -110,6 +119,12 @@ class AlipayGateway:
     async def precreate(self, content: Content) -> ApiAnswer:
         """The same, with the text of a code to be scanned."""
         return await self._made(content, lambda payment: {"qr_code": f"https://qr.alipay.invalid/{payment.id}"})
+
+    async def page_pay(self, content: Content) -> ApiAnswer:
+        """The same, for a customer who comes with it to pay here."""
+        if _text(content, "product_code") != "FAST_INSTANT_TRADE_PAY":
+            raise wrong("isv.invalid-parameter", "product_code must be FAST_INSTANT_TRADE_PAY")
+        return await self._made(content, lambda payment: {})
 
     async def query(self, content: Content) -> ApiAnswer:
         """A trade as it is now."""
@@ -154,11 +169,25 @@ class AlipayGateway:
             }
             return ApiAnswer(200, {**OK, **_names(refunded), **told}, payment=now.id, found_at="/gateway.do")
 
-        key = f"alipay refund {payment.id} {number}"
+        key = _refund_key(payment, number)
         answer = await self.provider.once(key, str(amount), make)
         if answer.replayed and answer.is_done:
             return replace(answer, body={**answer.body, "fund_change": "N"})
         return answer
+
+    async def query_refund(self, content: Content) -> ApiAnswer:
+        """What became of the refund of that `out_request_no`; nothing beyond the trade's names where there was none."""
+        payment, number = self._trade(content), _text(content, "out_request_no")
+        told: dict[str, str] = {}
+        for refund in payment.refunds:
+            if refund.key == _refund_key(payment, number):
+                told = {
+                    "refund_status": "REFUND_SUCCESS",
+                    "refund_amount": decimal(refund.amount_minor, payment.currency),
+                    "total_amount": decimal(payment.captured_minor, payment.currency),
+                    "gmt_refund_pay": refund.at.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S"),
+                }
+        return ApiAnswer(200, {**OK, **_names(payment), "out_request_no": number, **told})
 
     async def _made(self, content: Content, more: Callable[[Payment], Content]) -> ApiAnswer:
         reference = _text(content, "out_trade_no")
@@ -246,6 +275,10 @@ def _amount(content: Content, name: str, currency: str) -> int:
     if not minor:
         raise wrong("isv.invalid-parameter", f"{name} must be more than nothing")
     return minor
+
+
+def _refund_key(payment: Payment, number: str) -> str:
+    return f"alipay refund {payment.id} {number}"
 
 
 def _names(payment: Payment) -> dict[str, str]:

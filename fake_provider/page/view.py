@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from json import dumps, loads
 from typing import Any
+from urllib.parse import urlsplit
 
 from fake_provider.archive import Attempt
 from fake_provider.doors import Door, State
@@ -115,7 +116,7 @@ def attempt_shown(attempt: Attempt) -> AttemptShown:
         payment=record.payment,
         event=record.event,
         what=f"attempt {record.attempt}{copy}",
-        to=attempt.wire.url,
+        to=_short(attempt.wire.url),
         by=f"forged: {record.forgery}" if record.forgery else record.mood or "",
         answer=attempt.because,
         verdict=verdict,
@@ -123,6 +124,12 @@ def attempt_shown(attempt: Attempt) -> AttemptShown:
         can_be_sent=not record.hostile,
         raw=_readable(attempt_object(attempt)),
     )
+
+
+def _short(url: str) -> str:
+    """An address on this machine, as far as it tells receivers apart."""
+    parts = urlsplit(url)
+    return f":{parts.port or 80}{parts.path}"
 
 
 def _receiver(door: Door, provider: Provider) -> tuple[str, str]:
@@ -157,8 +164,10 @@ def _verdict(attempt: Attempt) -> tuple[str, str]:
 def _ahead(provider: Provider) -> dict[str, list[tuple[str, str]]]:
     now = provider.clock()
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    several = len(list(provider.deliveries.doors)) > 1
     for callback in provider.deliveries.waiting():
-        what = f"{callback.notice.type}, attempt {callback.attempt}"
+        to = f" → {_short(callback.wire.url)}" if several else ""
+        what = f"{callback.notice.type}, attempt {callback.attempt}{to}"
         found[callback.notice.payment].append((what, _until(callback.due, now)))
     for shipment in provider.deliveries.held():
         for callback in shipment.callbacks:

@@ -8,9 +8,10 @@ seen once remains a finding, also when it is too rare to be made shorter.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import TextIO
@@ -93,16 +94,23 @@ async def shrink(order: Shrink, progress: Progress, shrunk: Shrunk, tell: Tell) 
     async with processes(order.target, logs, rng, mutant=order.mutant, named=named, dialect=order.dialect) as stack:
         progress.spent["stack up"] = time.monotonic() - opening
         progress.remarks = stack.remarks
-        with (progress.folder / TRIES_FILE).open("w", encoding="utf-8") as sink, progress.timed("runs"):
-            tries = _Tries(order, stack, sink, shrunk, tell)
-            try:
-                await tries.search()
-            finally:
-                if shrunk.run is not None:
-                    write(shrunk.run.history, progress.folder / "history.jsonl")
-                    progress.runs.append(shrunk.run)
+        await shrink_on(stack, order, progress, shrunk, tell, count(1))
         opening = time.monotonic()
     progress.spent["stack down"] = time.monotonic() - opening
+
+
+async def shrink_on(
+    stack: Processes, order: Shrink, progress: Progress, shrunk: Shrunk, tell: Tell, numbers: Iterator[int]
+) -> None:
+    """The same on a stack that is up; *numbers* tell its runs apart."""
+    with (progress.folder / TRIES_FILE).open("w", encoding="utf-8") as sink, progress.timed("runs"):
+        tries = _Tries(order, stack, sink, shrunk, tell, numbers)
+        try:
+            await tries.search()
+        finally:
+            if shrunk.run is not None:
+                write(shrunk.run.history, progress.folder / "history.jsonl")
+                progress.runs.append(shrunk.run)
 
 
 @dataclass(slots=True)
@@ -114,6 +122,7 @@ class _Tries:
     sink: TextIO
     shrunk: Shrunk
     tell: Tell
+    numbers: Iterator[int]
     began: float = field(default_factory=time.monotonic)
     ending: str = ""
 
@@ -168,7 +177,7 @@ class _Tries:
         self.shrunk.tried += 1
         recorder = Recorder(time.time, self.sink)
         made = setting(self.stack, self.order.mutant, self.order.again)
-        return await carry_out(plan, self.stack, f"r{self.shrunk.tried}", recorder, made)
+        return await carry_out(plan, self.stack, f"r{next(self.numbers)}", recorder, made)
 
     def _breaks(self, run: Run) -> bool:
         return self.order.promise in run.broken

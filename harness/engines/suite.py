@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib.metadata import version
 from itertools import chain, groupby
 from pathlib import Path
@@ -37,6 +37,11 @@ def program() -> str:
     if called.name != NAME or (found and Path(found).samefile(called)):
         return NAME
     return shlex.quote(os.path.relpath(called) if called.is_relative_to(Path.cwd()) else str(called))
+
+
+def today() -> date:
+    """The day by which a record is kept, in UTC."""
+    return datetime.now(UTC).date()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +183,7 @@ async def _carry_out_in(
         for job in chain([first], jobs):
             if progress.is_over(order):
                 return
-            if why := await _impossible(job.plan, stack):
+            if why := await impossible(job.plan, stack):
                 progress.left_out.append(why)
                 continue
             if job.mutant != serving:
@@ -194,7 +199,7 @@ async def _carry_out_in(
     progress.spend("stack down", opening)
 
 
-async def _impossible(plan: Plan, stack: Processes) -> str | None:
+async def impossible(plan: Plan, stack: Processes) -> str | None:
     """Why *plan* cannot be carried out in the dialect that *stack* speaks, by name; None when it can."""
     operations = plan.operations()
     forged = {str(operation.args["forgery"]) for operation in operations if operation.kind == "forge"}

@@ -20,14 +20,22 @@ from functools import partial
 from pathlib import Path
 from signal import Signals
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from harness.users import User
 
 PR_SET_PDEATHSIG = 1
 POLL_S = 0.005
 
+_keepers: WeakSet[threading.Thread] = WeakSet()
+
 # Looked up here, not after the fork, where as little as possible should happen.
 _prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
+
+
+def keep_children() -> None:
+    """Let the current thread start children, like the main thread. It promises to live until the last of them has ended."""
+    _keepers.add(threading.current_thread())
 
 
 def start_child(
@@ -41,9 +49,10 @@ def start_child(
 ) -> "Child":
     """Start *argv* with exactly *env*; its output is appended to *log_path*; *death_signal* ends it when we end.
 
-    From the main thread only: the kernel's death signal follows the thread that forked, not the process.
+    From the main thread, or one that said `keep_children`: the kernel's death signal follows the thread that forked, not
+    the process.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() not in {threading.main_thread(), *_keepers}:
         raise RuntimeError("start children from the main thread: they die with the thread that started them")
     with log_path.open("ab") as log, warnings.catch_warnings():
         # Python 3.12 warns of a fork with threads about; what runs after it here takes no lock.

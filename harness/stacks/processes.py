@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 from harness.cache import run_dir
+from harness.guard import inspect
 from harness.provider import ProviderControl
 from harness.stack import Link, Node, StackError, Wire
 from harness.stacks.children import Child, start_child
@@ -185,6 +186,7 @@ class Processes:
         self._postgres, self._proxy_server = postgres, proxy_server
         self._ports = {"service": free_port(), "provider": free_port()}
         self._databases = 0
+        self.named: set[str] = set()
         self.links: dict[str, Link] = {}
         self.nodes: dict[str, Node] = {"postgres": PostgresNode(postgres)}
         self.provider = ProviderControl(f"http://{LOOPBACK}:{self._ports['provider']}")
@@ -347,6 +349,7 @@ async def processes(
     Raises `TargetError` naming the field that is wrong, and `StackError` naming the part that does not start.
     """
     target = read(target_file).speaking(dialect)
+    inspect(target, os.environ).insist()
     directory.mkdir(parents=True, exist_ok=True)
     scratch = run_dir()
     async with AsyncExitStack() as stack:

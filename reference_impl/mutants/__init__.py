@@ -7,7 +7,7 @@ it, under which scenario. It is healthy in calm weather, or it would be a broken
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import unified_diff
 from typing import TypeVar
@@ -16,6 +16,19 @@ from harness.registry import Registry, load, name_of
 from reference_impl.parts import Parts
 
 Service = TypeVar("Service")
+
+THEMES: Mapping[str, tuple[str, ...]] = {
+    "credited twice": ("credited-at-most-once",),
+    "lost": ("every-payment-is-credited", "acknowledged-is-durable", "settles-in-time"),
+    "forged": ("only-real-payments-credit", "hostile-input-is-refused", "no-secret-in-logs"),
+    "the wrong amount": ("credit-matches-payment", "charged-as-ordered", "balance-is-sum-of-entries"),
+    "charged again": ("captured-at-most-once", "same-key-same-answer", "provider-is-not-hammered"),
+    "money that goes back": ("reversed-once", "refunded-at-most-once"),
+    "what people are told": ("told-the-truth", "status-never-goes-back", "transitions-are-legal"),
+}
+"""What planted bugs do to people, and the promises that are about it."""
+RUNNING_IT = "running it"
+"""Where a promise is about none of these: what operators need, and do not get."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +46,11 @@ class Mutant:
     def parts(self) -> Parts:
         """The service's parts, with this one in the place of its parent."""
         return replace(Parts(), **{_field_of(self.part): self.part})
+
+    @property
+    def theme(self) -> str:
+        """What it does to people, by the promise that it breaks."""
+        return next((theme for theme, promises in THEMES.items() if self.caught_by in promises), RUNNING_IT)
 
     @property
     def diff(self) -> str:
@@ -70,6 +88,12 @@ def catalogue() -> Mapping[str, Mutant]:
     """Every mutant in this folder, by name."""
     load(sys.modules[__name__])
     return MUTANTS
+
+
+def by_theme() -> Mapping[str, Sequence[Mutant]]:
+    """Every mutant, under what it does to people; themes that have none are left out."""
+    found = {theme: [each for each in catalogue().values() if each.theme == theme] for theme in (*THEMES, RUNNING_IT)}
+    return {theme: mutants for theme, mutants in found.items() if mutants}
 
 
 def changed(part: type) -> list[str]:

@@ -27,6 +27,12 @@ def alipay_official() -> Iterator[Official]:
 
 
 @pytest.fixture(scope="session")
+def paypal() -> Iterator[Official]:
+    with answering("paypal") as official:
+        yield official
+
+
+@pytest.fixture(scope="session")
 def stripe_12() -> Iterator[Official]:
     """Stripe's package before it refused empty secrets."""
     with answering("stripe-12") as official:

@@ -76,7 +76,9 @@ class Environment:
             (self.folder / ".ready").touch()
 
 
-ENVIRONMENTS = {name: Environment(name) for name in ("core", "alipay", "alipay-official", "stripe-12", "node")}
+ENVIRONMENTS = {
+    name: Environment(name) for name in ("core", "alipay", "alipay-official", "paypal", "stripe-12", "node")
+}
 
 
 @dataclass(frozen=True)

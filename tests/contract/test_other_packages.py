@@ -19,7 +19,7 @@ pytestmark = pytest.mark.contract
 
 KEYS = {
     name: (find(name).draw_key(Random(1)), find(name).draw_key(Random(2)))
-    for name in ("adyen", "github", "paddle", "square", "wechat-pay")
+    for name in ("adyen", "github", "paddle", "paypal", "square", "wechat-pay")
 }
 
 
@@ -54,6 +54,12 @@ SUBJECTS = [
     Subject("paddle", "core", UNPARSED | {"malleable-timestamp", "cross-account", "other-mode"}),
     # bounds the past and not the future
     Subject("paddle", "node", UNPARSED | UNBOUNDED | {"malleable-timestamp", "cross-account", "other-mode"}),
+    # looks at no time, takes the algorithm from the message, and sees nothing of the body but its checksum
+    Subject(
+        "paypal",
+        "paypal",
+        UNPARSED | {"stale-timestamp", "future-timestamp", "downgraded-algorithm", "crc-collision", "cross-account"},
+    ),
     Subject("square", "core", UNPARSED | {"other-mode", "cross-account"}),
     # look at the signature and not at the time in it
     Subject("wechat-pay", "core", UNDATED | {"cross-account", "repeated-key"}),
@@ -78,6 +84,13 @@ def verdict_of(request: pytest.FixtureRequest, subject: Subject, wire: Wire, key
     dialect = find(subject.dialect)
     receiver = dialect.receiver_key(key or KEYS[subject.dialect][0])
     return official.ask(subject.verifier, wire, key=receiver, merchant="m")
+
+
+@pytest.fixture(autouse=True)
+def imported(request: pytest.FixtureRequest) -> None:
+    """A package is imported when it is asked for the first time, which takes longer than some tolerate a signature's age."""
+    if "subject" in request.fixturenames:
+        verdict_of(request, request.getfixturevalue("subject"), Wire((), b"{}", "http://127.0.0.1/"))
 
 
 @each_subject
@@ -156,6 +169,15 @@ def test_paddle_s_node_package_reads_the_last_of_several_signatures_only(core: O
     (wire,) = captured(find("paddle"), (new, old))
     said = [(package.ask("paddle", wire, key=key).accepted) for package in (core, node) for key in (new, old)]
     assert said == [True, True, False, True]
+
+
+def test_paypal_s_package_asks_for_the_certificate_wherever_it_is_told_to(paypal: Official) -> None:
+    key = KEYS["paypal"][0]
+    verdict = paypal.ask(
+        "paypal", forged(find("paypal"), (key,), "own-certificate"), key=find("paypal").receiver_key(key)
+    )
+    assert not verdict.accepted
+    assert verdict.found[0].startswith("https://mallory.invalid/")
 
 
 def test_github_s_older_signature_passes_where_it_is_handed_over(core: Official, node: Official) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, TypeVar
@@ -366,3 +367,45 @@ def test_the_pauses_grow_jitter_and_end() -> None:
         assert pause is not None
         assert full / 2 <= pause <= full
     assert client.next_attempt(9) is None
+
+
+def test_requests_that_give_up_cost_no_connection() -> None:
+    """Ten at a time want the only connection, and some give up as it comes free. However often: there it is for the next one.
+
+    With httpcore's own queue it is gone after a dozen rounds or two: given to one that has just left, and never back.
+    """
+    answering: list[asyncio.Task[None] | None] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answering.append(asyncio.current_task())
+        with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                await asyncio.sleep(0.002)
+                writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 16\r\n\r\n{"payments": []}')
+                await writer.drain()
+
+    async def ask(client: ProviderClient, after_s: float) -> str:
+        await asyncio.sleep(after_s)
+        try:
+            await client.payments_for("tu_1")
+        except OutcomeUnknown as error:
+            return type(error).__name__
+        return "answered"
+
+    async def story() -> set[str]:
+        server, rng = await asyncio.start_server(answer, "127.0.0.1", 0), Random(1)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        said: set[str] = set()
+        async with server:
+            limits = httpx.Limits(max_connections=1)
+            async with httpx.AsyncClient(base_url=url, timeout=5.0, limits=limits, trust_env=False) as http:
+                client = ProviderClient(http, 0.015, 1, Random(1), connections=1)
+                for number in range(60):
+                    said |= set(await asyncio.gather(*(ask(client, rng.uniform(0, 0.03)) for _ in range(10))))
+                    client.timeout_s = 2.0
+                    assert await ask(client, 0.0) == "answered", f"nothing gets through after {number + 1} rounds"
+                    client.timeout_s = 0.015
+            await asyncio.gather(*filter(None, answering))
+        return said
+
+    assert asyncio.run(story()) >= {"answered", "NotReached"}

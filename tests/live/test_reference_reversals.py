@@ -89,6 +89,16 @@ STORIES: dict[str, tuple[list[News], str, dict[tuple[str, int, str | None], int]
             ("chargeback", -1000, "dp_2"): 1,
         },
     ),
+    "parts that are captured, of which some goes back and some is disputed before the last has come": (
+        [
+            ("payment.captured", {"amount_minor": 400}),
+            ("payment.refunded", refund(1, 100, 100)[1] | {"captured_minor": 400}),
+            ("dispute.opened", dispute("opened", 200)[1] | {"captured_minor": 700}),
+            CAPTURED,
+        ],
+        "PartlyReversed",
+        {("credit", 1000, None): 1, ("refund", -100, "re_1"): 1, ("chargeback", -200, "dp_1"): 1},
+    ),
 }
 
 

@@ -736,6 +736,41 @@ def test_one_correlation_id_runs_from_the_request_to_the_callback(database_url: 
     run(story())
 
 
+def test_what_happened_is_counted(database_url: str) -> None:
+    """Outcomes, duplicates, refusals, conflicts, discrepancies; the database being away is told apart from all of them."""
+
+    async def story() -> None:
+        async with bench(database_url) as b:
+            top_up = (await b.top_up()).json()
+            await b.top_up()
+            await b.top_up(amount_minor=2000)
+            await b.tell(top_up, currency="USD")
+            await b.tell(top_up)
+            await b.tell(top_up)
+            await b.client.post("/callbacks/standard-webhooks", content=b"{}")
+            await b.reconcile()
+            await b.database.execute("ALTER TABLE claims RENAME TO gone")
+            await b.tell(top_up)
+            shown = (await b.client.get("/metrics")).text.splitlines()
+            for line in (
+                'topup_events_total{cause="callback",outcome="credited"} 1.0',
+                'topup_events_total{cause="callback",outcome="duplicate"} 1.0',
+                'topup_events_total{cause="callback",outcome="set aside"} 1.0',
+                'topup_callbacks_refused_total{reason="webhook-timestamp is missing"} 1.0',
+                "topup_callbacks_not_stored_total 1.0",
+                'topup_keys_total{decision="go"} 1.0',
+                'topup_keys_total{decision="replay"} 1.0',
+                'topup_keys_total{decision="conflict"} 1.0',
+                'topup_discrepancies_total{kind="currency"} 1.0',
+                'topup_provider_answers_total{fate="accepted"} 1.0',
+                'topup_reconciliations_total{outcome="done"} 1.0',
+                "topup_ledger_seconds_count 2.0",
+            ):
+                assert line in shown
+
+    run(story())
+
+
 def test_without_a_database_nothing_is_acknowledged(database_url: str) -> None:
     """503, so that the provider asks again; when the database is back, the pool recovers by itself."""
 

@@ -99,6 +99,18 @@ class Story:
     def refused(self, n: int = 1, *, status: int = 422) -> Event:
         return self.told(n, None, outcome="not-done", status=status, top_up=None)
 
+    def figures(self, duplicates: float | None) -> Event:
+        """The service shows its figures: how many duplicates it has seen."""
+        return self._client("answered", "figures", "n1", 1, outcome="done", status=200, duplicates=duplicates)
+
+    def compares(self, *differing: str) -> Event:
+        """The service is made to compare the books, and reports that these payments differ."""
+        asked = self._client("invoked", "compare", "o1", 1)
+        self._client("answered", "compare", "o1", 1, outcome="done", status=200)
+        for payment in differing:
+            self.event("service", "finding", id="o1", payment=payment, **{"class": "missing credit"})
+        return asked
+
     def wants_back(self, n: int = 1, amount: int = 200, *, key: str = "b1", attempt: int = 1) -> Event:
         """Customer service asks for a part of a top-up to be given back."""
         about = {"top_up": f"tu_{n}", "amount_minor": amount, "key": key, "account": self._money["account"]}
@@ -187,9 +199,19 @@ class Story:
         about = {"account": self._money["account"], "currency": self._money["currency"]}
         return self.event("service", "balance", **about | {"snapshot": snapshot, "balance_minor": amount} | facts)
 
-    def step(self, before: str | None, after: str, n: int = 1, *, cause: str | None = "callback") -> Event:
-        """The top-up's own record: it moved."""
-        return self.event("service", "transition", top_up=f"tu_{n}", **{"from": before, "to": after}, cause=cause)
+    def step(
+        self,
+        before: str | None,
+        after: str,
+        n: int = 1,
+        *,
+        cause: str | None = "callback",
+        correlation: str | None = None,
+    ) -> Event:
+        """The top-up's own record: it moved, under its own correlation id unless another is given."""
+        way = {"from": before, "to": after}
+        under = f"cor_{n}" if correlation is None else correlation
+        return self.event("service", "transition", top_up=f"tu_{n}", **way, cause=cause, correlation=under)
 
     def set_aside(self, n: int = 1) -> Event:
         """The service shows a doubt about a payment."""

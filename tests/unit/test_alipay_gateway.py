@@ -32,16 +32,19 @@ class Caller:
 
     async def ask(self, method: str, content: dict[str, Any], /, key: str = APP_KEY, **changed: str) -> dict[str, Any]:
         """The verified answer. *changed* are parameters that are changed after signing."""
-        asked = {
-            "app_id": "m",
-            "method": f"alipay.trade.{method}",
-            "sign_type": "RSA2",
-            "biz_content": json.dumps(content),
-        }
-        text = "&".join(f"{name}={value}" for name, value in sorted(asked.items()))
-        asked["sign"] = rsa.sign(rsa.read(key), text.encode(), SHA256()).decode()
-        answer = await self.client.post("/gateway.do", data=asked | changed)
-        return verified(answer.text)
+        return verified((await self.client.post("/gateway.do", data=signed(method, content, key) | changed)).text)
+
+
+def signed(method: str, content: dict[str, Any], key: str = APP_KEY) -> dict[str, str]:
+    """The parameters of a request."""
+    asked = {
+        "app_id": "m",
+        "method": f"alipay.trade.{method}",
+        "sign_type": "RSA2",
+        "biz_content": json.dumps(content),
+    }
+    text = "&".join(f"{name}={value}" for name, value in sorted(asked.items()))
+    return asked | {"sign": rsa.sign(rsa.read(key), text.encode(), SHA256()).decode()}
 
 
 def verified(answer: str) -> dict[str, Any]:
@@ -112,6 +115,9 @@ def test_another_key_is_refused() -> None:
         ("create", ORDER | {"total_amount": "0.00"}, "isv.invalid-parameter"),
         ("create", ORDER | {"total_amount": True}, "isv.invalid-parameter"),
         ("create", ORDER | {"subject": 1}, "isv.invalid-parameter"),
+        ("page.pay", ORDER, "isv.missing-parameter"),
+        ("page.pay", ORDER | {"product_code": "QUICK_MSECURITY_PAY"}, "isv.invalid-parameter"),
+        ("fastpay.refund.query", {"out_trade_no": "tu_1"}, "ACQ.TRADE_NOT_EXIST"),
         ("query", {}, "isv.missing-parameter"),
         ("query", {"trade_no": "pay_none"}, "ACQ.TRADE_NOT_EXIST"),
     ],
@@ -141,6 +147,57 @@ def test_a_number_is_refunded_at_most_once(asked: list[tuple[str, str]]) -> None
             payment = caller.provider.payment(trade)
             assert sorted(decimal(one.amount_minor, "CNY") for one in payment.refunds) == sorted(done.values())
             assert payment.refunded_minor <= 1000
+
+    run(story())
+
+
+PAGE = ORDER | {"product_code": "FAST_INSTANT_TRADE_PAY"}
+
+
+@pytest.mark.parametrize("http_method", ["GET", "POST"])
+def test_a_customer_who_comes_to_pay_is_sent_on_to_the_page_where_the_trade_can_be_paid(http_method: str) -> None:
+    """A link or a form, as often as it is opened: one trade."""
+
+    async def story() -> None:
+        async with called() as caller:
+            asked = signed("page.pay", PAGE)
+            form = {"params": asked} if http_method == "GET" else {"data": asked}
+            for _ in range(2):
+                answer = await caller.client.request(http_method, "/gateway.do", **form)  # type: ignore[arg-type]
+                (payment,) = caller.provider.book
+                assert (answer.status_code, answer.headers["location"]) == (302, f"/#{payment.id}")
+            assert f'id="{payment.id}"' in (await caller.client.get("/")).text
+            caller.provider.pay(payment.id, 1000, "customer paid")
+            again = await caller.client.request(http_method, "/gateway.do", **form)  # type: ignore[arg-type]
+            assert verified(again.text)["sub_code"] == "ACQ.TRADE_HAS_SUCCESS"
+
+    run(story())
+
+
+def test_a_link_that_was_changed_leads_nowhere() -> None:
+    async def story() -> None:
+        async with called() as caller:
+            changed = {"biz_content": json.dumps(PAGE | {"total_amount": "0.01"})}
+            answer = await caller.client.get("/gateway.do", params=signed("page.pay", PAGE) | changed)
+            assert verified(answer.text)["sub_code"] == "isv.invalid-signature"
+            assert not list(caller.provider.book)
+
+    run(story())
+
+
+def test_a_refund_is_asked_about_by_its_number() -> None:
+    async def story() -> None:
+        async with called() as caller:
+            trade = (await caller.ask("create", ORDER))["trade_no"]
+            caller.provider.pay(trade, 1000, "customer paid")
+            number = {"trade_no": trade, "out_request_no": "1"}
+            before = await caller.ask("fastpay.refund.query", number)
+            assert (before["code"], "refund_status" in before) == ("10000", False)
+            await caller.ask("refund", number | {"refund_amount": "4.00"})
+            await caller.ask("refund", {"trade_no": trade, "out_request_no": "2", "refund_amount": "5.00"})
+            after = await caller.ask("fastpay.refund.query", number)
+            assert (after["refund_status"], after["refund_amount"]) == ("REFUND_SUCCESS", "4.00")
+            assert after["total_amount"] == "10.00"
 
     run(story())
 

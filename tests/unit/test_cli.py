@@ -27,7 +27,22 @@ from harness.stacks.processes import StackError
 from harness.verdict import INVARIANTS, Status, Verdict
 from reference_impl.mutants import catalogue
 
-COMMANDS = ("run", "replay", "judge", "mutants", "load", "list", "doctor", "up", "sweep", "shrink", "fuzz")
+COMMANDS = (
+    "run",
+    "replay",
+    "judge",
+    "mutants",
+    "load",
+    "list",
+    "doctor",
+    "up",
+    "sweep",
+    "shrink",
+    "fuzz",
+    "explore",
+    "gate",
+    "guard",
+)
 
 OTHER = ("--target", str(Path(__file__).parent.parent / "other_language" / "target.toml"))
 
@@ -168,6 +183,8 @@ def test_what_is_wrong_with_the_order_is_2_and_what_is_wrong_with_the_harness_70
         (["load", "--target", "nowhere/target.toml"], "nowhere/target.toml does not exist"),
         (["up", "--target", "nowhere/target.toml"], "nowhere/target.toml"),
         (["replay", "nowhere"], "nowhere"),
+        (["explore", "--dialect", "klingon"], "klingon"),
+        (["explore", "--as-test", "found.txt"], "found.txt is to be a Python file, named like a function"),
         (["shrink", "nowhere"], "nowhere"),
         (["shrink", "nowhere", "--tries", "2", "--needed", "3"], "--needed 3 cannot be met in --tries 2"),
         (["judge", "nowhere.jsonl"], "nowhere.jsonl does not exist"),
@@ -319,6 +336,16 @@ def test_runs_of_another_target_are_not_repeated_on_this_one(
     assert code == 2
     assert "'calm' was run on till, and " in complaint
     assert "target.toml is reference: name its own with --target" in complaint
+
+
+def test_one_plan_of_many_is_replayed_by_its_name(type_: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that there is not is told with those that there are. What was recorded here was of a target called `till`."""
+    monkeypatch.setattr(cli, "carry_out_all", carried_out(Status.BROKEN, Status.BROKEN))
+    type_("run", "calm", "duplicate-callbacks")
+    code, _, complaint = type_("replay", "reports/runs/latest", "clam")
+    assert code == 2
+    assert "named 'clam': there are calm, duplicate-callbacks" in complaint
+    assert "'duplicate-callbacks' was run on till" in type_("replay", "reports/runs/latest", "duplicate-callbacks")[2]
 
 
 # Making shorter

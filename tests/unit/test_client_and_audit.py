@@ -14,12 +14,12 @@ from urllib.parse import quote
 import pytest
 
 from harness.audit import ATTEMPTS, Account, Auditor
-from harness.client import Answer, Client
+from harness.client import Answer, Client, answer_of
 from harness.history import Event, History, Recorder
 from harness.outcomes import Outcome
 from harness.stack import Stack
 from harness.stacks.ports import LOOPBACK, free_port
-from harness.target import Target, TargetError
+from harness.target import Operation, Target, TargetError
 
 PATIENCE_S = 0.3
 OPERATIONS: dict[str, Any] = {
@@ -223,6 +223,16 @@ def test_facts_are_read_and_words_translated() -> None:
     run(story())
 
 
+def test_figures_are_read_by_their_series() -> None:
+    """Labels in the order of their names; what is no such text is an answer that nobody can read."""
+    series = 'seen_total{a="1",b="2"}'
+    operation = Operation(request="GET /metrics", text="prometheus", answer={"duplicates": series, "up": "up"})
+    read = answer_of(operation, 200, b'# TYPE seen_total counter\nseen_total{b="2",a="1"} 3.0\nup 1\n')
+    assert (read.outcome, read.facts) == (Outcome.DONE, {"duplicates": 3.0, "up": 1.0})
+    for nonsense in (b"seen_total three", b"\xff"):
+        assert answer_of(operation, 200, nonsense).outcome is Outcome.UNKNOWN
+
+
 def test_an_operation_that_the_target_has_not_is_refused_before_it_is_recorded() -> None:
     async def story() -> None:
         record = recorder()
@@ -288,7 +298,10 @@ async def bench(of: Target, url: str) -> AsyncIterator[Bench]:
         logs.clear()
         return taken
 
-    stack = SimpleNamespace(target=of, provider=journal, secrets={"api key": "chaos-key-77"}, log_lines=log_lines)
+    secrets = {"api key": "chaos-key-77"}
+    stack = SimpleNamespace(
+        target=of, provider=journal, secrets=secrets, log_lines=log_lines, named={"tu_of_an_earlier_plan"}
+    )
     async with client_of(url, record, of) as client:
         yield Bench(Auditor(cast(Stack, stack), client, record), record, journal, logs)
 
@@ -297,6 +310,22 @@ def paid(payment: str, amount_minor: int) -> Event:
     facts = {"reference": payment.replace("pay", "tu"), "account": ANNS.account, "currency": "EUR", "state": "captured"}
     amounts = {"amount_minor": amount_minor, "captured_minor": amount_minor}
     return Event(at=0.5, actor="provider", kind="payment", facts={"payment": payment} | facts | amounts)
+
+
+def test_a_payment_of_an_earlier_plan_is_not_of_this_run() -> None:
+    """A service that made it only now left it over; here it would look lost, since its account is not this plan's."""
+
+    async def story() -> None:
+        async with till() as service, bench(target(), service.url) as desk:
+            desk.journal.events = [paid("pay_1", 100), paid("pay_of_an_earlier_plan", 200), paid("pay_2", 300)]
+            told = Event(at=0.6, actor="provider", kind="delivery", facts={"payment": "pay_of_an_earlier_plan"})
+            desk.journal.events.append(told)
+            await desk.auditor.provider()
+            assert [event["payment"] for event in desk.kinds("payment")] == ["pay_1", "pay_2"]
+            assert [event["payment"] for event in desk.kinds("left-over")] == ["pay_of_an_earlier_plan"]
+            assert not desk.kinds("delivery")
+
+    run(story())
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,18 @@ import hashlib
 import hmac
 import json
 import re
+import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fake_provider
 from fake_provider.acs3 import Asked, canonical, signed_with
@@ -20,6 +27,7 @@ from fake_provider.dialects.adyen import ADYEN, items_of
 from fake_provider.dialects.alipay import ALIPAY, fields_of, signed_text
 from fake_provider.dialects.github import GITHUB
 from fake_provider.dialects.paddle import ATTEMPTS
+from fake_provider.dialects.paypal import PAD, PAYPAL, colliding
 from fake_provider.dialects.square import SQUARE
 from fake_provider.dialects.standard_webhooks import STANDARD_WEBHOOKS
 from fake_provider.dialects.stripe import STRIPE
@@ -32,6 +40,8 @@ KEYS = {name: [find(name).draw_key(Random(number)) for number in range(2)] for n
 # What every dialect must be forged by; and what beside it where a time is signed, and where a key is shared.
 GENERIC = {"unsigned", "wrong-key", "other-tenant-key", "retired-key", "tampered-body", "malformed-signature"}
 GENERIC |= {"cross-provider", "cross-account", "not-utf-8"}
+
+WITH_A_PRIVATE_KEY = ("alipay", "paypal", "wechat-pay")
 
 each_dialect = pytest.mark.parametrize("name", NAMES)
 each_forgery = pytest.mark.parametrize(
@@ -120,7 +130,7 @@ def test_what_a_receiver_is_given_is_one_word_and_no_private_key(name):
     given = dialect.receiver_key(key)
     assert len(given.split()) == 1
     dialect.check_key(key)
-    if name in ("alipay", "wechat-pay"):
+    if name in WITH_A_PRIVATE_KEY:
         assert given != key
         with pytest.raises(ValueError, match="RSA"):
             dialect.check_key(given)
@@ -135,7 +145,7 @@ def test_an_empty_key_is_refused(name):
 @each_dialect
 def test_a_drawn_key_is_the_same_for_the_same_seed_unless_it_is_an_rsa_key(name):
     draw = find(name).draw_key
-    assert (draw(Random(1)) == draw(Random(1))) == (name not in ("alipay", "wechat-pay"))
+    assert (draw(Random(1)) == draw(Random(1))) == (name not in WITH_A_PRIVATE_KEY)
 
 
 @each_dialect
@@ -158,6 +168,7 @@ def test_the_schedule_begins_at_once_and_ends(name):
         ("paddle", ATTEMPTS, 71.95),
         ("square", 11, 17.05),
         ("github", 1, 0.0),
+        ("paypal", 25, 72.0),
         ("adyen", 101, 720.0),
     ],
 )
@@ -286,6 +297,38 @@ def test_alipay_s_resplit_fields_have_the_signed_text_of_one_cent():
     joined = fields | {"subject": "Top-up&total_amount=12.34&total_note=", "total_amount": "0.01"}
     del joined["total_note"]
     assert signed_text(joined) == signed_text(fields)
+
+
+@given(st.binary(max_size=200).filter(lambda raw: b'"' not in raw), st.integers(0, 2**32 - 1))
+def test_any_checksum_can_be_met(before: bytes, checksum: int) -> None:
+    padded = b'{"x":"' + before + b'","pad":"' + b"p" * PAD + b'"}'
+    forged = colliding(padded, checksum)
+    assert zlib.crc32(forged) == checksum
+    assert forged.replace(b"q", b"p") == padded.replace(b"q", b"p"), "nothing but the padding was changed"
+
+
+def test_paypal_s_collision_has_the_signature_and_the_checksum_of_a_genuine_callback():
+    genuine, hostile = signed(PAYPAL), forge("paypal", "crc-collision")
+    assert (hostile.headers, zlib.crc32(hostile.body)) == (genuine.headers, zlib.crc32(genuine.body))
+    assert json.loads(hostile.body)["resource"]["id"] == "pay_2"
+
+
+def test_paypal_s_scheme():
+    """developer.paypal.com, webhooks: `id|time|webhook id|crc32`, with the key of the certificate."""
+    wire, key = signed(PAYPAL), PAYPAL.raw(KEYS["paypal"][0])
+    text = b"|".join(
+        (
+            wire.header("paypal-transmission-id") or b"",
+            b"2026-01-01T12:00:00Z",
+            key.webhook.encode(),
+            str(zlib.crc32(wire.body)).encode(),
+        )
+    )
+    certificate = x509.load_der_x509_certificate(base64.b64decode(PAYPAL.receiver_key(KEYS["paypal"][0]).split(":")[1]))
+    public = certificate.public_key()
+    assert isinstance(public, RSAPublicKey)
+    signature = base64.b64decode(wire.header("paypal-transmission-sig") or b"")
+    public.verify(signature, text, padding.PKCS1v15(), SHA256())
 
 
 def test_adyen_s_second_item_is_unsigned_behind_a_genuine_one():

@@ -9,17 +9,15 @@ from random import Random
 import pytest
 
 from harness.cli import load_everything
-from harness.engines.explore import (
-    KINDS,
-    Enough,
-    Told,
-    TopUpMachine,
-    as_scenario,
-    as_test,
-    tell_stories,
-)
+from harness.engines.explore.engine import Enough
+from harness.engines.explore.kept import Kept
+from harness.engines.explore.machine import TopUpMachine, tell_stories
+from harness.engines.explore.told import Told
+from harness.engines.explore.trouble import KINDS, MOODS, SURGERY
+from harness.engines.explore.writing import as_scenario, as_test
 from harness.history import Event, History
 from harness.plan import Begin, Do, End, Operation, Plan, decode, encode
+from harness.provider import Speech
 from harness.registry import Registry
 from harness.run import Run, Suite
 from harness.runner import validate
@@ -31,6 +29,7 @@ from reports.html import explanation
 
 load_everything()
 EXAMPLES = 50
+MOODY: set[object] = {mood["mood"] for mood in MOODS}
 
 
 def told(number: int, examples: int = EXAMPLES) -> list[Plan]:
@@ -70,6 +69,9 @@ def test_every_fault_ends_and_no_two_have_a_hand_on_the_same_thing(plans: list[P
             if isinstance(step, Begin):
                 mine = {step.args[name] for name in ("link", "node", "mood") if name in step.args}
                 assert not any(mine & others for others in held.values())
+                others = {place for places in held.values() for place in places}
+                assert "provider" not in mine or not others & MOODY  # a mood begins and ends at a provider that lives
+                assert "provider" not in others or not mine & MOODY
                 held[step.id] = mine
             elif isinstance(step, End):
                 del held[step.id]
@@ -82,9 +84,10 @@ def test_the_rules_reach_every_kind_of_fault_and_volleys(plans: list[Plan]) -> N
     nodes = {str(begin.args["node"]) for plan in plans for begin in plan.faults() if begin.fault == "kill"}
     kinds = {operation.kind for plan in plans for operation in plan.operations()}
 
-    assert {"latency", "cut-at", "kill-at", "kill", "pause", "refuse", "mood"} <= faults
-    assert nodes == {"service", "postgres"}
+    assert {"latency", "kill", "pause", "refuse", "mood", *SURGERY} <= faults
+    assert nodes == {"service", "postgres", "provider"}
     assert {"forge", "advance", "refund", "reconcile", "release", "decline", "status"} <= kinds
+    assert {"give_back", "dispute"} <= kinds and {"win", "lose"} & kinds
     assert any(len(step.operations) > 1 for plan in plans for step in plan.steps if isinstance(step, Do))
 
 
@@ -210,6 +213,41 @@ STORY = Plan(
 )
 
 
+def test_what_is_kept_is_a_plan_of_one_service_mutant_and_dialect(tmp_path: Path) -> None:
+    """A finding on a planted bug is none on the service itself."""
+    kept = Kept(tmp_path, "reference", "a-mutant", None)
+    kept.keep(STORY)
+
+    assert Kept(tmp_path, "reference", "a-mutant", None).plans() == [STORY]
+    for others in (("reference", None, None), ("reference", "a-mutant", "stripe"), ("other", "a-mutant", None)):
+        assert Kept(tmp_path, *others).plans() == []
+    kept.forget(STORY)
+    assert kept.plans() == []
+
+
+def test_a_kept_plan_that_can_no_longer_be_carried_out_is_forgotten(tmp_path: Path) -> None:
+    """A fault was renamed: the plan says nothing any more, and no exploration may die of it."""
+    kept = Kept(tmp_path, "reference", None, None)
+    kept.keep(replace(STORY, steps=(Begin("x1", "a-fault-of-old", {}), End("x1"))))
+    kept.keep(STORY)
+
+    assert kept.plans() == [STORY]
+    assert len([file for file in tmp_path.rglob("*") if file.is_file() and b"a-fault-of-old" in file.read_bytes()]) == 0
+
+
+def test_without_words_for_disputes_there_are_none_and_only_known_forgeries() -> None:
+    """What a dialect cannot say would make every story of it unknown."""
+    plans: list[Plan] = []
+    speech = Speech(frozenset({"payment.captured"}), frozenset({"unsigned", "wrong-key"}))
+    machine = type("Terse", (TopUpMachine,), {"carry_out": staticmethod(plans.append), "speech": speech})
+    tell_stories(machine, Random(7), 25)
+    operations = [operation for plan in plans for operation in plan.operations()]
+
+    assert not {"dispute", "win", "lose"} & {operation.kind for operation in operations}
+    assert {operation.args["forgery"] for operation in operations if operation.kind == "forge"} == speech.forgeries
+    assert not [begin for plan in plans for begin in plan.faults() if begin.args.get("mood") == "dispute"]
+
+
 @pytest.fixture
 def a_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry[object]]:
     """Scenarios of this test's own."""
@@ -247,7 +285,7 @@ def test_a_retold_wait_waits_for_the_retold_fault() -> None:
 
 def test_a_finding_becomes_a_test() -> None:
     """The plan in it is the plan."""
-    source = as_test(STORY, Path("target.toml"), "a-mutant", "a_finding")
+    source = as_test(STORY, Path("target.toml"), "a-mutant", "test_a_finding")
     names: dict[str, object] = {"__name__": "test_a_finding"}
     exec(compile(source, "test_a_finding.py", "exec"), names)
 

@@ -127,6 +127,7 @@ def test_each_reproduction_is_a_file(tmp_path: Path) -> None:
 
     assert (tmp_path / "reproduce-1.sh").read_text() == FINDING.shown + "\n"
     assert {path.name for path in tmp_path.iterdir()} == {
+        "examination.json",
         "findings.sarif",
         "junit.xml",
         "summary.md",

@@ -347,6 +347,60 @@ def a_payment_and_no_client(story: Story) -> None:
     story.captured()
 
 
+# charged-as-ordered
+
+
+@holds("charged-as-ordered")
+def less_captured_than_was_asked_for_rightly(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.captured(captured=300)
+
+
+@broken(
+    "charged-as-ordered",
+    "pay_1 was asked for 50 EUR (minor units), and A ordered no such top-up",
+    "pay_1",
+    "wrong amount",
+)
+@holds("credit-matches-payment")
+def a_tenth_of_what_was_ordered(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.captured(amount_minor=50)
+    story.entry(amount=50)
+    story.audited()
+
+
+@broken("charged-as-ordered", "pay_1 was asked for 500 JPY (minor units)", "pay_1", "wrong amount")
+def the_same_number_of_other_money(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.captured(currency="JPY")
+
+
+@holds("charged-as-ordered")
+def one_of_two_orders_under_one_key(story: Story) -> None:
+    story.asks(1)
+    story.asks(1, amount_minor=700)
+    story.told()
+    story.captured(amount_minor=700)
+
+
+@holds("charged-as-ordered")
+def a_payment_of_an_account_that_is_none_of_ours(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.captured(account="B", amount_minor=1)
+
+
+@unknown("charged-as-ordered", "no payment was captured")
+def an_order_that_was_declined(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.payment(1, "failed")
+
+
 # balance-is-sum-of-entries
 
 
@@ -852,6 +906,131 @@ def a_way_out_of_the_very_last_state(story: Story) -> None:
     story.step("Created", "Credited")
     story.step("Credited", "Reversed")
     story.step("Reversed", "Credited")
+
+
+# timeline-is-complete
+
+
+@holds("timeline-is-complete")
+def one_id_from_the_beginning_to_the_end(story: Story) -> None:
+    story.step(None, "Created", correlation="cor_1")
+    story.step(None, "Created", 2, correlation="cor_2")
+    story.step("Created", "Credited", correlation="cor_1")
+
+
+@broken("timeline-is-complete", "tu_1 began as cor_1, and went to Credited as cor_2")
+def an_id_that_changes_on_the_way(story: Story) -> None:
+    story.step(None, "Created", correlation="cor_1")
+    story.step("Created", "Credited", correlation="cor_2")
+
+
+@broken("timeline-is-complete", "tu_1 went to Credited under no correlation id")
+def a_step_that_bears_none(story: Story) -> None:
+    story.step(None, "Created", correlation="cor_1")
+    story.step("Created", "Credited", correlation="")
+
+
+@unknown("timeline-is-complete", "no step of a top-up bears a correlation id")
+def a_timeline_without_ids(story: Story) -> None:
+    story.step(None, "Created", correlation="")
+
+
+# duplicates-are-counted
+
+
+@holds("duplicates-are-counted")
+def two_duplicates_and_more_that_nobody_knows_of(story: Story) -> None:
+    story.callback()
+    story.figures(4)
+    story.callback(2, status=503)
+    for _ in range(3):
+        story.callback(2)
+    story.callback(2, forgery="replayed", status=200)
+    story.figures(7)
+
+
+@broken("duplicates-are-counted", "2 callbacks were acknowledged again, and the figures went up by 1")
+def two_duplicates_counted_as_one(story: Story) -> None:
+    story.figures(4)
+    for _ in range(3):
+        story.callback()
+    story.figures(5)
+
+
+@unknown("duplicates-are-counted", "the service's figures were not read twice")
+def figures_that_were_read_once(story: Story) -> None:
+    story.callback()
+    story.callback()
+    story.figures(1)
+
+
+@unknown("duplicates-are-counted", "no callback was acknowledged twice between two readings")
+def a_duplicate_of_what_came_before(story: Story) -> None:
+    story.callback()
+    story.figures(0)
+    story.callback()
+    story.figures(0)
+
+
+@unknown("duplicates-are-counted", "the figures began anew between two readings")
+def a_service_that_was_started_again(story: Story) -> None:
+    story.figures(9)
+    story.callback()
+    story.callback()
+    story.figures(1)
+
+
+# reconciliation-finds-all
+
+
+@holds("reconciliation-finds-all")
+def what_differs_is_reported_and_nothing_else(story: Story) -> None:
+    story.captured(1)
+    story.captured(2)
+    story.compares("pay_2")
+    story.captured(3)
+    story.entry(1)
+    story.audited()
+
+
+@broken("reconciliation-finds-all", "pay_1 was put aside, and the service's report does not list it", "pay_1")
+@holds("every-payment-is-credited")
+def a_payment_put_aside_that_nobody_reports(story: Story) -> None:
+    story.asks()
+    story.captured(1, 1)
+    story.set_aside()
+    story.compares()
+    story.audited()
+
+
+@holds("reconciliation-finds-all")
+@broken("every-payment-is-credited", "pay_1", "pay_1", "lost")
+def a_payment_that_is_lost_is_left_to_the_promise_that_names_it(story: Story) -> None:
+    story.captured()
+    story.compares()
+    story.audited()
+
+
+@broken(
+    "reconciliation-finds-all", "the service's report lists pay_1 as missing credit, and it does not differ", "pay_1"
+)
+def an_alarm_about_nothing(story: Story) -> None:
+    story.captured()
+    story.compares("pay_1")
+    story.entry()
+    story.audited()
+
+
+@unknown("reconciliation-finds-all", "the service was never once made to compare the books")
+def books_that_are_not_compared(story: Story) -> None:
+    story.captured()
+    story.told()
+
+
+@unknown("reconciliation-finds-all", "no payment was captured before the books were compared")
+def books_that_are_compared_too_early(story: Story) -> None:
+    story.compares()
+    story.captured()
 
 
 # same-key-same-answer

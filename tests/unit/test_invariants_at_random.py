@@ -112,7 +112,7 @@ def runs(draw: st.DrawFn) -> Told:
             fate="credited" if n == 1 else draw(st.sampled_from(FATES)),
             answers=(True, True) if n == 1 else draw(st.sampled_from([(True,), (False, True), (True, True)])),
             refusals=draw(st.integers(0, 2)),
-            repeats=draw(st.integers(1, 3)),
+            repeats=draw(st.integers(2 if n == 1 else 1, 3)),
         )
         for n in range(1, draw(st.integers(1, 4)) + 1)
     ]
@@ -123,12 +123,20 @@ def runs(draw: st.DrawFn) -> Told:
     ]
     story, written = Story(), dict[int | str, float]()
     story.plan(about=tuple(INVARIANTS))
+    story.figures(0)
     tellings = {wish.n: list(_moments(story, wish, written)) for wish in wishes}
     for n in draw(st.permutations([n for n, moments in tellings.items() for _ in moments])):
         tellings[n].pop(0)()
+    story.figures(_duplicates(story))
     _audit(story, wishes, written)
     victim = draw(st.sampled_from([wish for wish in wishes if wish.fate in PAID and wish.left]))
     return Told(tuple(story.events), tuple(wishes), victim)
+
+
+def _duplicates(story: Story) -> int:
+    """Acknowledged deliveries, but the first of each event."""
+    heard = [e["webhook_id"] for e in story.events if e.kind == "answer" and e["acknowledged"] and not e["hostile"]]
+    return len(heard) - len(set(heard))
 
 
 def _moments(story: Story, wish: Wish, written: dict[int | str, float]) -> Iterator[Callable[[], Any]]:
@@ -189,6 +197,7 @@ def _audit(story: Story, wishes: list[Wish], written: dict[int | str, float]) ->
     _ledger(story, BEFORE, wishes, written)
     written |= {wish.n: story.now for wish in wishes if wish.fate == "found"}
     _ledger(story, FINAL, wishes, written)
+    story.compares(*(f"pay_{wish.n}" for wish in wishes if wish.fate != "declined" and not wish.in_ledger))
     for wish in wishes:
         _looks(story, wish, wish.word, final=True)
         states = STEPS[wish.fate]
@@ -342,6 +351,12 @@ def charged_twice_for_one_top_up(events: list[Event], victim: Wish) -> list[Even
     return paid_in(charged, victim.account, victim.taken)
 
 
+@anomaly("charged-as-ordered", "wrong amount")
+def charged_another_amount_than_was_ordered(events: list[Event], victim: Wish) -> list[Event]:
+    of_the_victim = lambda event: event.kind == "payment" and event["payment"] == f"pay_{victim.n}"  # noqa: E731
+    return changed(events, of_the_victim, amount_minor=victim.amount - 1)
+
+
 @anomaly("balance-is-sum-of-entries")
 def a_balance_that_is_one_more(events: list[Event], victim: Wish) -> list[Event]:
     return paid_in(events, victim.account, 1)
@@ -467,6 +482,26 @@ def a_step_that_there_is_not(events: list[Event], victim: Wish) -> list[Event]:
 @anomaly("transitions-are-legal")
 def a_step_without_a_cause(events: list[Event], victim: Wish) -> list[Event]:
     return changed(events, lambda e: e.get("to") == "Credited" and e["top_up"] == f"tu_{victim.n}", cause=None)
+
+
+@anomaly("reconciliation-finds-all")
+def an_alarm_about_a_payment_that_agrees(events: list[Event], victim: Wish) -> list[Event]:
+    [compared] = [e for e in events if e.kind == "answered" and e["operation"] == "compare"]
+    finding = {"id": compared["id"], "payment": f"pay_{victim.n}", "class": "missing credit"}
+    return after(events, compared, replace(compared, actor="service", kind="finding", facts=finding))
+
+
+@anomaly("duplicates-are-counted")
+def a_duplicate_that_was_not_counted(events: list[Event], victim: Wish) -> list[Event]:
+    reading = [e for e in events if e.get("operation") == "figures"][-1]
+    return changed(events, lambda e: e is reading, duplicates=reading["duplicates"] - 1)
+
+
+@anomaly("timeline-is-complete")
+def a_step_under_another_id(events: list[Event], victim: Wish) -> list[Event]:
+    return changed(
+        events, lambda e: e.get("to") == "Credited" and e["top_up"] == f"tu_{victim.n}", correlation="cor_other"
+    )
 
 
 @anomaly("same-key-same-answer")

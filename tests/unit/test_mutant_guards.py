@@ -2,8 +2,10 @@
 
 import inspect
 import io
+import re
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -19,7 +21,7 @@ from harness.run import Run
 from harness.scenario import SCENARIOS
 from harness.verdict import INVARIANTS, Status, Verdict
 from reference_impl import mutants
-from reference_impl.mutants import Mutant, catalogue, changed, mutant, source
+from reference_impl.mutants import THEMES, Mutant, by_theme, catalogue, changed, mutant, source
 from reference_impl.parts import Parts
 from reference_impl.states import State, States
 
@@ -229,6 +231,26 @@ def test_a_mutant_claims_what_its_scenario_is_about(name: str) -> None:
 def test_a_lie_is_a_sentence(name: str) -> None:
     assert MUTANTS[name].lie[0].isupper()
     assert MUTANTS[name].lie.endswith(".")
+
+
+def test_every_mutant_stands_under_one_theme() -> None:
+    """And a theme names promises that there are, each once."""
+    grouped = [each.name for several in by_theme().values() for each in several]
+    assert sorted(grouped) == sorted(MUTANTS)
+    assert set(by_theme()) >= set(THEMES)
+    promises = [promise for several in THEMES.values() for promise in several]
+    assert len(promises) == len(set(promises))
+    assert set(promises) <= set(INVARIANTS)
+
+
+def test_every_mutant_stands_in_the_table_of_mistakes() -> None:
+    """And the table names none that is gone."""
+    page = (Path(mutants.__file__).parent / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", page)) == set(MUTANTS)
+
+
+def test_there_are_sixty_mutants_at_least() -> None:
+    assert len(MUTANTS) >= 60
 
 
 def test_every_promise_catches_a_mutant() -> None:

@@ -166,6 +166,8 @@ def test_what_a_target_does_not_offer_is_said_with_the_reason(tmp_path: Path) ->
         "transition": "it has no [operations.timeline]",
         "discrepancy": "it has no [operations.discrepancies]",
         "ledger-read": "it has no [operations.entries]",
+        "duplicates-are-counted": "it has no [operations.figures]",
+        "reconciliation-finds-all": "it has no [operations.compare]",
         "told-the-truth": "it has no [words]",
         "status-never-goes-back": "it has no [words]",
     }

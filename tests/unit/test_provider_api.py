@@ -592,6 +592,7 @@ def test_what_the_description_requires_is_required():
                 "payment": payment,
                 "how": "resend",
                 "seconds": 1,
+                "overlap_s": 1,
                 "amount_minor": 1,
             }
             for path, (properties, required) in BODIES.items():

@@ -24,6 +24,15 @@ LEAKS = {
     "raw": b"bytes",
     "nested": [{"secret": "x"}, ("Bearer sk_live",)],
     "error": ValueError("whsec_QUFBQQ=="),
+    "count": 4242_4242_4242_4242,
+    "headers": "[(b'webhook-signature', b'v1,AAAAAAAAAAAAAAAAAAAAAAAA=')]",
+    "stripe": "t=1,v1=AAAAAAAAAAAAAAAAAAAAAAAA",
+    "form": "out_trade_no=1&sign=AAAA",
+    "url": "postgresql://svc:AAAA@127.0.0.1/topups",
+    "said": "Authorization: basic AAAA",
+    "jwt": "eyJhbGciOiJub25lIn0.QUFBQQ.",
+    "pem": "-----BEGIN RSA PRIVATE KEY-----\nAAAA\nAAAA",
+    "provider": "unknown key sk_live_AAAA",
 }
 
 
@@ -60,7 +69,10 @@ def test_lines_are_json_whoever_writes_them(capsys: pytest.CaptureFixture[str]) 
     assert {"cor_of_the_test"} == {line["correlation"] for line in lines}
 
 
-@pytest.mark.parametrize("offered", ["", "short", "with a space", "x" * 65, "line\nbreak-in"])
+@pytest.mark.parametrize(
+    "offered",
+    ["", "short", "with a space", "x" * 65, "line\nbreak-in", "4242424242424242", "whsec_QUFBQQ", "sk_live_abcdefgh"],
+)
 def test_an_id_that_is_not_fit_to_be_one_is_replaced(offered: str) -> None:
     """What a stranger offers must not be able to forge log lines."""
     assert correlate(offered).startswith("cor_")

@@ -196,6 +196,7 @@ class Bench:
     directory: Path = Path()
     proxies: str = "none"
     secrets: Mapping[str, str] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)
     recorder: Recorder = field(default_factory=lambda: Recorder(time.time))
 
     def log_lines(self) -> Mapping[str, list[str]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from random import Random
@@ -504,6 +505,26 @@ def test_an_endpoint_can_be_changed_and_disabled_and_comes_back() -> None:
             await caller.post("refunds", {"payment_intent": paid["id"]})
             await caller.landed()
             assert sorted(gone_to(caller.sender.sent[2:])) == ["callbacks", "new"]
+
+    run(story())
+
+
+def test_the_page_shows_where_callbacks_go_as_soon_as_that_changes() -> None:
+    async def story() -> None:
+        async with called() as caller:
+
+            async def receivers() -> list[tuple[str, str]]:
+                page = (await caller.client.get("/page/live")).text
+                return re.findall(r"<code>(http[^<]+)</code>(?: <small>([^<]+)</small>)?</li>", page)
+
+            first = ("http://127.0.0.1:9/callbacks", "")
+            assert await receivers() == [first]
+            id = (await caller.post("webhook_endpoints", NEW | {"enabled_events[]": "refund.created"})).json()["id"]
+            assert await receivers() == [first, (NEW["url"], "only refund.created")]
+            await caller.post(f"webhook_endpoints/{id}", {"disabled": "true"})
+            assert await receivers() == [first, (NEW["url"], "disabled")]
+            await caller.client.delete(f"/v1/webhook_endpoints/{id}")
+            assert await receivers() == [first]
 
     run(story())
 

@@ -16,6 +16,12 @@ const body = (asked) => Buffer.from(asked.body, "base64");
 const form = (asked) => Object.fromEntries(new URLSearchParams(body(asked).toString()));
 const pem = (key) => `-----BEGIN PUBLIC KEY-----\n${key}\n-----END PUBLIC KEY-----`;
 
+const merchant = (asked) => {
+  const { AlipaySdk } = require("alipay-sdk");
+  const keys = { privateKey: asked.own_key, keyType: asked.key_type, alipayPublicKey: asked.key, signType: "RSA2" };
+  return new AlipaySdk({ appId: "m", gateway: `http://${asked.endpoint}/gateway.do`, ...keys });
+};
+
 const verifiers = {
   stripe(asked) {
     const Stripe = require("stripe");
@@ -55,6 +61,15 @@ const verifiers = {
     });
     const data = form(asked);
     return [sdk.checkNotifySignV2(data), data];
+  },
+  // The provider's own client against the gateway at asked.endpoint: asked.call is a method such as "alipay.trade.create".
+  async alipay_calls(asked) {
+    const found = await merchant(asked).exec(asked.call, { bizContent: asked.content }, { validateSign: true });
+    return [found.code === "10000", found];
+  },
+  // What it makes for a customer's browser: a link with GET, a form that sends itself with POST.
+  alipay_pages(asked) {
+    return [true, merchant(asked).pageExecute(asked.call, asked.http_method, { bizContent: asked.content })];
   },
   async paddle(asked) {
     const { Paddle } = require("@paddle/paddle-node-sdk");

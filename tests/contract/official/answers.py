@@ -92,6 +92,21 @@ def alipay_calls(asked):
 
     It connects to port 80 whatever its address says, so that port leads to the gateway here, below the package.
     """
+    client, of = alipay_client(asked)
+    told = client.execute(alipay_request(asked, of))
+    response = of("response", "Response")()
+    response.parse_response_content(told)
+    return response.is_success(), json.loads(response.body)
+
+
+def alipay_pages(asked):
+    """What the client makes for a customer's browser: a link with `http_method` GET, a form that sends itself with POST."""
+    client, of = alipay_client(asked)
+    return True, client.page_execute(alipay_request(asked, of), http_method=asked["http_method"])
+
+
+def alipay_client(asked):
+    """The client, and a way to its classes by the folder that they are in."""
     from importlib import import_module
 
     from alipay.aop.api.AlipayClientConfig import AlipayClientConfig
@@ -106,11 +121,11 @@ def alipay_calls(asked):
     FORWARDED[host, 80] = (host, int(port))
     config.server_url = f"http://{host}/gateway.do"
     config.app_id, config.app_private_key, config.alipay_public_key = "m", asked["own_key"], asked["key"]
-    model = of("domain", "Model").from_alipay_dict(asked["content"])
-    told = DefaultAlipayClient(config).execute(of("request", "Request")(biz_model=model))
-    response = of("response", "Response")()
-    response.parse_response_content(told)
-    return response.is_success(), json.loads(response.body)
+    return DefaultAlipayClient(config), of
+
+
+def alipay_request(asked, of):
+    return of("request", "Request")(biz_model=of("domain", "Model").from_alipay_dict(asked["content"]))
 
 
 def standard_webhooks(asked):
@@ -199,6 +214,24 @@ def alipay(asked):
     data = dict(parse_qsl(body(asked).decode(), keep_blank_values=True))
     found = dict(data)
     return pay.verify(data, data.pop("sign")), found
+
+
+def paypal(asked):
+    """What is fetched is the receiver's own certificate, wherever the message says that it is; `found` says where that was."""
+    import requests
+    from OpenSSL import crypto
+    from paypalrestsdk.notifications import WebhookEvent
+
+    webhook, der = asked["key"].split(":")
+    certificate = crypto.load_certificate(crypto.FILETYPE_ASN1, base64.b64decode(der))
+    text = crypto.dump_certificate(crypto.FILETYPE_PEM, certificate).decode()
+    store, fetched = crypto.X509Store(), []
+    store.add_cert(certificate)
+    WebhookEvent._get_certificate_store = classmethod(lambda cls: store)
+    requests.get = lambda url: fetched.append(url) or SimpleNamespace(text=text)
+    said = [header(asked, f"paypal-{name}") for name in ("cert-url", "transmission-sig", "auth-algo")]
+    id, time = header(asked, "paypal-transmission-id"), header(asked, "paypal-transmission-time")
+    return WebhookEvent.verify(id, time, webhook, body(asked).decode(), *said), fetched
 
 
 def acs3_signs(asked):

@@ -17,7 +17,6 @@ from harness.engines.fuzz.catalogue.news import NEWS
 from harness.engines.fuzz.catalogue.spelling import SPELLING
 
 NOT_SENT: Mapping[str, str] = {
-    "B-07": "none of the dialects signs a checksum of the body instead of the body",
     "B-11": "a receiver that forgets an id too early shows it only after its window has passed: minutes, not a shot",
     "B-42": "a difference in time is seen in the source (--source) and hardly from outside (--timing, which says how hardly)",
     "B-44": "what a receiver does before it verifies is not seen from outside, except by what it logs",

@@ -1,0 +1,1 @@
+"""Stories that nobody wrote: Hypothesis tells them, each is a plan, and the first that is broken is replayed and made shorter."""

@@ -1,0 +1,142 @@
+"""What an operator does at a terminal: `python -m reference_impl COMMAND`. Each reads the database that DATABASE_URL names."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+
+import asyncpg
+import typer
+
+from reference_impl.environments import Mixed, owner_of
+from reference_impl.logs import clean, configure
+from reference_impl.parts import Parts
+from reference_impl.service import World, running
+from reference_impl.timeline import Moment, NoSuchTopUp, timeline
+
+if TYPE_CHECKING:
+    from reference_impl.settings import Settings
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="The reference service, from a terminal.")
+
+T = TypeVar("T")
+CONNECT_S = 5.0
+STATEMENT_S = 30.0
+
+
+class Unusable(Exception):
+    """What was asked for cannot be done; the message says why, and what to do."""
+
+
+@app.callback()
+def _commands() -> None:
+    """Commands for operators. Without one, `python -m reference_impl` serves."""
+
+
+@app.command("timeline")
+def print_timeline(
+    top_up: Annotated[str, typer.Argument(help="The top-up's id, tu_…", metavar="ID")],
+    log: Annotated[list[Path] | None, typer.Option(help="A file of the service's log lines; may be repeated.")] = None,
+) -> None:
+    """One top-up's whole story: states, callbacks, postings, discrepancies, notifications, and log lines if there are any."""
+
+    async def read(connection: "asyncpg.Connection[asyncpg.Record]") -> Sequence[Moment]:
+        return await timeline(connection, top_up, lines_of(log or ()))
+
+    try:
+        for moment in at_the_database(read):
+            typer.echo(moment)
+    except NoSuchTopUp as missing:
+        fail(str(missing))
+
+
+@app.command()
+def reconcile(
+    every_s: Annotated[float, typer.Option(min=0, help="Again every so many seconds, until stopped; 0: once.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="The report for a program, one line a run.")] = False,
+) -> None:
+    """Settle what is open and compare the books, outside of any request. Needs the service's settings; exits 1 on findings."""
+    from reference_impl.settings import Settings
+
+    settings = Settings(outbox_every_s=86_400, reconcile_every_s=0)  # type: ignore[call-arg] # the rest: environment
+    configure(settings.log_level, sys.stderr)
+    raise typer.Exit(asyncio.run(_reconcile(settings, every_s, as_json)))
+
+
+@app.command()
+def check() -> None:
+    """Whether the settings belong together, and to the database: for a pipeline, before anything is started. Changes nothing."""
+    from pydantic import ValidationError
+
+    from reference_impl.settings import Settings
+
+    try:
+        settings = Settings()  # type: ignore[call-arg] # from the environment
+    except ValidationError as error:
+        fail("\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}".lstrip(": ") for each in error.errors()))
+
+    async def owned(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
+        if await connection.fetchval("SELECT to_regclass('deployment')") is None:
+            return "nobody so far"
+        return await owner_of(connection, settings.environment)
+
+    try:
+        typer.echo(f"all of {settings.environment}; the database belongs to {at_the_database(owned)}")
+    except Mixed as mixed:
+        fail(str(mixed))
+
+
+async def _reconcile(settings: "Settings", every_s: float, as_json: bool) -> int:
+    async with running(settings, Parts(), World()) as service:
+        while True:
+            await service.reconciler.run()
+            report = await service.comparer.run("schedule" if every_s else "terminal")
+            typer.echo(json.dumps(report.as_json()) if as_json else report.as_text())
+            if not every_s:
+                return 1 if report.findings else 0
+            await asyncio.sleep(every_s)
+
+
+def lines_of(paths: Iterable[Path]) -> Iterable[str]:
+    """The lines of several files, as text whatever is in them."""
+    for path in paths:
+        try:
+            with path.open(encoding="utf-8", errors="replace") as file:
+                yield from file
+        except OSError as error:
+            raise Unusable(f"--log {path} cannot be read: {error.strerror}") from None
+
+
+def at_the_database(work: Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[T]]) -> T:
+    """Do *work* on one connection, with a bound on everything. Ends the program, saying why, when there is none."""
+
+    async def connected() -> T:
+        connection = await asyncpg.connect(database_url(), timeout=CONNECT_S, command_timeout=STATEMENT_S)
+        try:
+            return await work(connection)
+        finally:
+            await connection.close(timeout=CONNECT_S)
+
+    try:
+        return asyncio.run(connected())
+    except Unusable as problem:
+        fail(str(problem))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        fail(f"the database that DATABASE_URL names cannot be read: {clean(str(error)) or type(error).__name__}")
+
+
+def database_url() -> str:
+    """DATABASE_URL; raises `Unusable` when it is not set."""
+    try:
+        return os.environ["DATABASE_URL"]
+    except KeyError:
+        raise Unusable("set DATABASE_URL to the database that the service uses") from None
+
+
+def fail(message: str) -> NoReturn:
+    """Say what is wrong, and end with 2: wrong usage or configuration."""
+    typer.echo(message, err=True)
+    raise typer.Exit(2)

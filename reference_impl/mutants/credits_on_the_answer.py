@@ -1,0 +1,28 @@
+from datetime import datetime
+
+from typing_extensions import override
+
+from reference_impl import topups
+from reference_impl.database import Connection
+from reference_impl.initiation import Initiation, Reply
+from reference_impl.ledger import Ledger, Posting
+from reference_impl.mutants import mutant
+from reference_impl.topups import TopUp
+
+
+@mutant(caught_by="credited-at-most-once", under="callback-during-initiation", also=("delayed-callbacks",))
+class CreditsOnTheAnswer(Initiation):
+    """Credits a card as soon as the provider's answer says yes, and again when its callback says so: two ways to one credit.
+
+    Seen in production: github.com/medusajs/medusa/issues/13301.
+    """
+
+    @override
+    async def accept(self, connection: Connection, top_up: TopUp, reply: Reply) -> TopUp:
+        """Store what the provider said, unless callbacks have said more by now; returns the top-up as it then is."""
+        stored = await super().accept(connection, top_up, reply)
+        if reply.event == "accepted" and reply.payment is not None and top_up.method == "card":
+            now: datetime = self.now()
+            credit = Posting(kind="credit", payment=reply.payment, amount=top_up.money)
+            await Ledger(self.database).post(connection, top_up, credit, now)
+        return await topups.find(connection, top_up.top_up) or stored

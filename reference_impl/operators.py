@@ -1,0 +1,78 @@
+"""The HTTP face for operators: reconciliation, what it found, and corrections. Translation only."""
+
+from dataclasses import asdict
+from typing import Annotated, TypeAlias
+
+from fastapi import APIRouter, Depends, Header, Path
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from reference_impl.adjustments import Adjustment
+from reference_impl.answers import Answer, Problem
+from reference_impl.comparison import findings, history
+from reference_impl.routes import AMOUNT_MAX, NAME, ServiceOf, respond, shown
+
+router = APIRouter(prefix="/admin")
+
+
+class AdjustmentBody(BaseModel):
+    """Correct one account for one finding; below zero takes back."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    account: str = Field(pattern=NAME)
+    amount_minor: int = Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX)
+    reason: str = Field(min_length=1, max_length=500)
+
+
+async def operator_of(x_operator: Annotated[str | None, Header(max_length=64, pattern=NAME)] = None) -> str:
+    """Who acts. The one place that says so, and where keys of principals will be looked at."""
+    if x_operator is None:
+        raise Problem(401, "unauthenticated", "Say who you are in X-Operator.", at="X-Operator")
+    return x_operator
+
+
+Operator: TypeAlias = Annotated[str, Depends(operator_of)]
+Found: TypeAlias = Annotated[int, Path(gt=0, lt=2**63)]
+Of: TypeAlias = Annotated[str, Path(pattern=NAME)]
+
+
+@router.post("/reconcile")
+async def reconcile(service: ServiceOf) -> Response:
+    return respond(Answer(200, asdict(await service.reconciler.run())))
+
+
+@router.post("/comparisons")
+async def compare(service: ServiceOf) -> Response:
+    """Settle what is open, then compare the books. What is found is kept, and stands in the answer."""
+    await service.reconciler.run()
+    return respond(Answer(200, (await service.comparer.run("on demand")).as_json()))
+
+
+@router.get("/comparisons")
+async def comparisons(service: ServiceOf) -> Response:
+    async with service.database.connection() as connection:
+        return respond(Answer(200, {"comparisons": await history(connection)}))
+
+
+@router.get("/findings")
+async def found(service: ServiceOf) -> Response:
+    async with service.database.connection() as connection:
+        return respond(Answer(200, {"findings": [shown(row) for row in await findings(connection)]}))
+
+
+@router.post("/findings/{finding}/adjustments")
+async def propose(finding: Found, body: AdjustmentBody, operator: Operator, service: ServiceOf) -> Response:
+    """Propose a correction. A small one is posted at once; a large one waits for a second person."""
+    if body.amount_minor == 0:
+        raise Problem(400, "invalid", "Nothing is no correction.", at="amount_minor")
+    wanted = Adjustment(finding=finding, proposed_by=operator, **body.model_dump())
+    return _told(await service.adjustments.propose(wanted))
+
+
+@router.post("/findings/{finding}/adjustments/{account}/approval")
+async def approve(finding: Found, account: Of, operator: Operator, service: ServiceOf) -> Response:
+    return _told(await service.adjustments.approve(finding, account, operator))
+
+
+def _told(adjustment: Adjustment) -> Response:
+    return respond(Answer(201 if adjustment.posting else 202, asdict(adjustment) | {"state": adjustment.state}))
