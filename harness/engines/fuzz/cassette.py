@@ -43,12 +43,17 @@ class Delivery:
 def cleaned(wire: Wire, dialect: Dialect, fields: Sequence[str]) -> Wire:
     """The message without signatures, without what lets somebody in, and without those fields."""
     body = _without_fields(wire, frozenset(each.lower() for each in fields))
+    signatures: list[str] = []
     with suppress(ValueError, KeyError, TypeError, AttributeError):  # what came need not be of this dialect
-        for signature in filter(None, dialect.signatures(wire)):
+        signatures = [each for each in dialect.signatures(wire) if each]
+        for signature in signatures:
             for written in (signature.encode(), urlencode({"": signature})[1:].encode()):
                 body = body.replace(written, TAKEN_OUT.encode())
     headers = [
-        (name, TAKEN_OUT.encode() if HEADERS.search(name) else value)
+        (
+            name,
+            TAKEN_OUT.encode() if HEADERS.search(name) or any(each.encode() in value for each in signatures) else value,
+        )
         for name, value in wire.headers
         if name not in HOPS
     ]
