@@ -43,7 +43,6 @@ NAMES = {
     "clock-skew",
     "retry-after-acknowledged",
     "event-batch",
-    "reformat",
 }
 
 
