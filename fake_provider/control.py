@@ -1,6 +1,8 @@
 """What the one who runs the experiment may do, over HTTP."""
 
+import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +25,8 @@ from fake_provider.shown import attempt_object, deed_object, waiting_object
 TEN_YEARS_S = 10 * 365 * 86_400.0
 HOW_AGAIN = ("resend", "replay", "at-once")
 COPIES_AT_MOST = 100
+WITHIN_MS_MAX = 5000
+"""So long an answer is waited for at most: less than whoever asks would wait for it."""
 SHOWN = 200  # characters of a receiver's answer that are passed on
 
 CLAIMS: Mapping[str, Callable[[Mapping[str, Any], str], Any]] = {
@@ -212,8 +216,14 @@ class Control:
         moved = await self.provider.play_out(timedelta(seconds=within_s))
         return JSONResponse({"now": self.provider.now(), "advanced_s": moved.total_seconds()})
 
-    async def unsettled(self, _: Request) -> Response:
-        """Why the provider is not at rest, or null."""
+    async def unsettled(self, request: Request) -> Response:
+        """Why the provider is not at rest, or null; answered once nothing is in flight, after `within_ms` at the latest."""
+        within_ms = fields.whole_number(request.query_params.get("within_ms", "0"), "within_ms")
+        if within_ms > WITHIN_MS_MAX:
+            raise fields.invalid("within_ms", f"within_ms must be at most {WITHIN_MS_MAX}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_ms / 1000):
+                await self.provider.deliveries.landed()
         left = self.provider.unsettled()
         counts = {"in_flight": left.in_flight, "due": left.due, "held": left.held, "ahead": left.ahead}
         return JSONResponse({"reason": left.reason, **counts})

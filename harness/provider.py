@@ -112,8 +112,9 @@ class ProviderControl:
     async def release(self) -> int:
         return int((await self._post("/control/release", {}))["released"])
 
-    async def rest(self) -> Rest:
-        answer = await self._call("GET", "/control/unsettled")
+    async def rest(self, within_s: float = 0.0) -> Rest:
+        """What keeps the provider from its rest, once nothing is in flight, or after so many seconds."""
+        answer = await self._call("GET", f"/control/unsettled?within_ms={within_s * 1000:.0f}")
         return Rest(answer["reason"], int(answer["in_flight"]), int(answer["due"]), int(answer["held"]))
 
     async def journal(self, after: int) -> tuple[list[Event], int]:

@@ -28,6 +28,8 @@ from harness.verdict import INVARIANTS
 POLL_S, POLL_MAX_S = 0.005, 0.1
 QUIET_S = 0.03
 """So long nothing may cross any link for all to be quiet: ten times what a service takes from one statement to the next."""
+LANDING_S = 0.25
+"""So long the provider may take to answer whether anything is in flight: it knows the moment, and to ask often is to disturb."""
 SETTLE_S = 30.0
 DURABLE_S = 0.5
 RECONCILE_CYCLES = 2
@@ -237,7 +239,7 @@ class _Execution:
         if provider is not None and not provider.alive:
             return True
         try:
-            return (await self._stack.provider.rest()).in_flight == 0
+            return (await self._stack.provider.rest(LANDING_S)).in_flight == 0
         except ProviderError:
             return False
 
@@ -292,7 +294,7 @@ class _Execution:
             if down:
                 reason = f"{' and '.join(down)} did not come up again"
                 break
-            rest = await self._stack.provider.rest()
+            rest = await self._stack.provider.rest(LANDING_S)
             reason = rest.reason
             if reason is None:
                 break

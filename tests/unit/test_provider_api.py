@@ -422,6 +422,26 @@ def test_a_forgery_that_cannot_be_made_is_refused(body, status, field):
     run(story())
 
 
+def test_whether_anything_is_in_flight_is_told_once_nothing_is_or_when_the_time_for_it_is_over():
+    async def story():
+        async with called("hang") as caller:
+
+            async def look(within_ms: int) -> httpx.Response:
+                return await caller.client.get(f"/control/unsettled?within_ms={within_ms}")
+
+            await caller.create()
+            await until(lambda: bool(caller.here.receiver.arrivals))
+            assert (await look(1)).json()["in_flight"] == 1
+            waiting = asyncio.create_task(look(5000))
+            assert (await look(20)).json()["in_flight"] == 1
+            assert not waiting.done()
+            caller.here.receiver.hang_up()
+            assert (await waiting).json()["in_flight"] == 0
+            assert (await look(5001)).json()["error"]["field"] == "within_ms"
+
+    run(story())
+
+
 def test_the_clock_is_moved_by_seconds_or_to_what_is_next():
     async def story():
         async with called(500) as caller:

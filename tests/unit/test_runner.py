@@ -72,7 +72,7 @@ class Provider:
     async def journal(self, after: int) -> tuple[list[Event], int]:
         return self.events[after:], len(self.events)
 
-    async def rest(self) -> Rest:
+    async def rest(self, within_s: float = 0.0) -> Rest:
         return Rest(self.restless, in_flight=1 if self.restless else 0, due=0, held=0)
 
     async def begin_mood(self, mood: str, args: Mapping[str, Any]) -> str:
