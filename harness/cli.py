@@ -37,7 +37,7 @@ from harness.engines.side_by_side import carry_out_side_by_side
 from harness.engines.suite import NAME, RUNS, Job, Order, Progress, begin, carry_out_all, program, today
 from harness.engines.sweep import FAILURES, LINKS, Hit, Shard, Sweep
 from harness.engines.sweep_pairs import BUDGET, Pairs
-from harness.faults import FAULTS
+from harness.faults import FAULTS, makes_weather
 from harness.flow import FLOWS
 from harness.gate.profile import ProfileError
 from harness.history import HistoryError
@@ -234,6 +234,7 @@ def sweep(
             out=out,
             time_budget_s=time_budget,
             then=made_of,
+            weather=any(makes_weather(job.plan) for job in recordings),
             workers=workers,
         )
         interrupted, progress = work(order, live)
@@ -300,6 +301,7 @@ def interleave(
             again=" ".join([program(), "interleave", *(names or [])]) + bounds + options,
             out=out,
             time_budget_s=time_budget,
+            weather=any(makes_weather(job.plan) for job in jobs),
             then=asked.further,
             unfinished=asked.unfinished,
             searched=lambda: [" ".join(line.plain.split()) for line in searches(asked.searches)],

@@ -233,7 +233,15 @@ async def _carry_out(number: int, order: Order, folder: Path, history: Path, lin
     serving = first.mutant
     opening = time.monotonic()
     rng, logs = Random(f"{order.seed}, worker {number}"), folder / "logs" / str(number)
-    async with processes(order.target, logs, rng, mutant=serving, named=order.named, dialect=first.dialect) as stack:
+    async with processes(
+        order.target,
+        logs,
+        rng,
+        mutant=serving,
+        named=order.named,
+        dialect=first.dialect,
+        weather=order.weather,
+    ) as stack:
         line.send(Up(stack.remarks, time.monotonic() - opening))
         with history.open("w", encoding="utf-8") as sink:
             while (said := await _next(line)) is not None:

@@ -61,7 +61,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What one command wants done. `time_budget_s` is None where there is no bound; `named` is false under load.
+    """What one command wants done. `time_budget_s` is None where there is no bound; `named` is false under load, and
+    `weather` where no plan asks for any.
 
     `then` makes further jobs out of all runs so far, again and again until it makes none; they are carried out on the same
     stacks. `unfinished` counts what was meant to be done and is not even a job yet, `searched` says how far a search went.
@@ -76,6 +77,7 @@ class Order:
     out: Path = RUNS
     time_budget_s: float | None = None
     named: bool = True
+    weather: bool = True
     workers: int = 1
     then: Callable[[Sequence[Run]], Sequence[Job]] | None = None
     unfinished: Callable[[], int] = lambda: 0
@@ -176,7 +178,13 @@ async def _carry_out_in(
     logs = progress.folder / "logs" / (dialect or "")
     opening = time.monotonic()
     async with processes(
-        order.target, logs, Random(order.seed), mutant=serving, named=order.named, dialect=dialect
+        order.target,
+        logs,
+        Random(order.seed),
+        mutant=serving,
+        named=order.named,
+        dialect=dialect,
+        weather=order.weather,
     ) as stack:
         progress.spend("stack up", opening)
         progress.remarks = stack.remarks

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from harness.plan import Plan
 from harness.registry import Registry, name_of
 from harness.stack import Link, Stack
 
@@ -26,6 +27,8 @@ class Fault:
 
 
 FAULTS: Registry[Fault] = Registry("fault")
+WEATHER = frozenset({"latency", "lose-answers", "lose-requests", "refuse", "stall"})
+"""Those that the proxies make. All others are made by the taps, by the processes themselves, or by the provider."""
 
 
 def fault(begin: Begin) -> Begin:
@@ -36,6 +39,11 @@ def fault(begin: Begin) -> Begin:
     name = name_of(begin.__module__)
     FAULTS.add(name, Fault(name, effect, asynccontextmanager(begin)))
     return begin
+
+
+def makes_weather(plan: Plan) -> bool:
+    """Does any fault of it need a proxy?"""
+    return any(begin.fault in WEATHER for begin in plan.faults())
 
 
 def crossings_of(*links: Link) -> Touched:

@@ -342,9 +342,11 @@ async def processes(
     named: bool = True,
     dialect: str | None = None,
     panel_url: str = "",
+    weather: bool = True,
 ) -> AsyncIterator[Processes]:
     """The whole stack, up and serving; its logs are written to *directory*. *dialect* takes the place of the target's.
-    *panel_url* is a page that the provider shows beside its own.
+    *panel_url* is a page that the provider shows beside its own. Without *weather* there is no proxy behind the taps, unless
+    `TOPUP_CHAOS_PROXY` names one.
 
     Raises `TargetError` naming the field that is wrong, and `StackError` naming the part that does not start.
     """
@@ -358,7 +360,7 @@ async def processes(
         drawing = asyncio.create_task(draw(target.callbacks.dialect, rng))
         stack.callback(drawing.cancel)
         proxy_server, _ = await asyncio.gather(
-            find_proxy_server(scratch, os.environ, rng), stack.enter_async_context(postgres)
+            find_proxy_server(scratch, os.environ, rng, weather=weather), stack.enter_async_context(postgres)
         )
         stack.push_async_callback(proxy_server.close)
         up = Processes(target_file, target, postgres, proxy_server, Wire(), await drawing, directory)

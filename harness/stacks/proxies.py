@@ -11,6 +11,7 @@ from typing import Protocol
 from harness.stack import Proxy
 from harness.stacks import toxiproxy_places as places
 from harness.stacks.embedded import EmbeddedServer
+from harness.stacks.straight import StraightServer
 from harness.stacks.toxiproxy_places import VERSION, Finding, Refused, Say, Site, Unavailable
 from harness.wire.toxic_kinds import TOXICS, Stream, ToxicError
 
@@ -59,14 +60,17 @@ class ProxyServer(Protocol):
 
 
 async def find_proxy_server(
-    run_dir: Path, environ: Mapping[str, str], rng: Random | None = None, say: Say = tell
+    run_dir: Path, environ: Mapping[str, str], rng: Random | None = None, say: Say = tell, *, weather: bool = True
 ) -> ProxyServer:
     """The first back end that works, started; why it is not an earlier one is in its `remarks`.
 
     `TOPUP_CHAOS_PROXY` set to `toxiproxy` or `embedded` forces one. A Toxiproxy that was named explicitly and cannot be
-    used is an error (`Refused`), never a reason to go on with another. *rng* decides the jitter of the embedded one.
+    used is an error (`Refused`), never a reason to go on with another. *rng* decides the jitter of the embedded one. Where
+    no *weather* is to be made and none is forced, there is none.
     """
     forced = _forced(environ)
+    if not weather and not forced:
+        return StraightServer()
     rng = rng or Random(0)
     if forced == "embedded":
         return EmbeddedServer(rng, ["embedded proxy: TOPUP_CHAOS_PROXY says so"])
