@@ -82,7 +82,7 @@ class Client:
 
     async def _send(self, http: httpx.AsyncClient, url: str, operation: Operation, values: Mapping[str, Any]) -> Answer:
         try:
-            asking = request(operation, url, values)
+            asking = request(operation, url, values, self._target.asked_by())
             asking.extensions["timeout"] = httpx.Timeout(self._timeout_s).as_dict()
             answer = await http.send(asking)
         except httpx.HTTPError as error:

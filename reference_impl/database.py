@@ -1,12 +1,13 @@
 """The pool of connections to PostgreSQL, and which errors mean that PostgreSQL is not to be had."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 
+from reference_impl.api_keys import NewKey
 from reference_impl.migrate import migrate
 
 if TYPE_CHECKING:
@@ -55,9 +56,11 @@ class Database:
 
     @classmethod
     @asynccontextmanager
-    async def at(cls, url: str, environment: str) -> AsyncIterator["Database"]:
-        """The database at *url*, brought up to the newest migration. Raises if it is another environment's."""
-        await migrate(url, environment)
+    async def at(cls, url: str, environment: str, keys: Sequence[NewKey] = ()) -> AsyncIterator["Database"]:
+        """The database at *url*, brought up to the newest migration and with *keys* in it. Raises if it is another
+        environment's.
+        """
+        await migrate(url, environment, keys)
         pool = await asyncpg.create_pool(
             url,
             min_size=1,

@@ -12,6 +12,7 @@ from random import Random
 import httpx
 import structlog
 
+from reference_impl.access import Access
 from reference_impl.adjustments import Adjustments
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
@@ -44,6 +45,7 @@ class Service:
     """A running service: what the routes call."""
 
     database: Database
+    access: Access
     initiation: Initiation
     refunds: Refunds
     callbacks: CallbackIntake
@@ -68,7 +70,10 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 timeout=settings.provider_timeout_s, trust_env=False, verify=_certificates(settings.notify_url)
             )
         )
-        database = await stack.enter_async_context(Database.at(settings.database_url, settings.environment))
+        database = await stack.enter_async_context(
+            Database.at(settings.database_url, settings.environment, settings.provided_keys)
+        )
+        access = parts.access(database, world.monotonic, settings.access_cache_s)
         states, ledger, metrics = parts.states(), parts.ledger(database), parts.metrics()
         outbox = parts.outbox(database, notify_http, settings.notify_url, metrics, world.now)
         provider = parts.provider(provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random)
@@ -101,6 +106,7 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
         ):
             yield Service(
                 database=database,
+                access=access,
                 initiation=initiation,
                 refunds=refunds,
                 callbacks=callbacks,
