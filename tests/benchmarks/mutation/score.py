@@ -3,7 +3,8 @@
 `make mutation`, or `python tests/benchmarks/mutation/score.py --sample 40`. Each mutation is made in a copy of the tree. First the
 unit tests of the reference have a go, because they are fast; what they leave alone is run by scenarios on a stack of its own.
 Killed is what any of them does not let pass: a test that fails, a promise that is broken or, twice, cannot be judged, a service
-that does not come up. Tests that do not end in time kill nothing. Writes `reports/mutation.md`, after each mutation, with the survivors as diffs.
+that does not come up. Tests that do not end in time kill nothing. Writes `reports/mutation.md`, after each mutation, with the
+survivors as diffs.
 """
 
 import argparse
