@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from reference_impl.api_keys import NewKey, parse
+from reference_impl.api_keys import Provided, parse
 from reference_impl.environments import strangers
 from reference_impl.verifier import DIALECTS
 
@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     api_keys: SecretStr = SecretStr("")
     """Keys that a fresh database is given: `tenant/principal:scope,scope:key`, separated by spaces. Others are made by
     `python -m reference_impl keys make`."""
+    revoked_keys: str = ""
+    """Names of keys that are revoked when the service starts, for good, separated by spaces."""
     merchant: str = Field(min_length=1)
     environment: str = Field(min_length=1)
 
@@ -64,9 +66,9 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def provided_keys(self) -> tuple[NewKey, ...]:
-        """The keys in `API_KEYS`."""
-        return parse(self.api_keys.get_secret_value())
+    def provided_keys(self) -> Provided:
+        """What `API_KEYS` and `REVOKED_KEYS` say of keys."""
+        return Provided(parse(self.api_keys.get_secret_value()), tuple(self.revoked_keys.split()))
 
     @field_validator("api_keys")
     @classmethod

@@ -163,6 +163,18 @@ def test_a_revoked_key_is_refused_within_what_is_stated(database_url: str) -> No
     run(story())
 
 
+def test_a_deployment_says_which_keys_are_good_no_longer(database_url: str) -> None:
+    """From its start on, for good; also one that it is just given."""
+
+    async def story() -> None:
+        for said in ("till gone", ""):
+            async with bench(database_url, revoked_keys=said, opened=False) as b:
+                assert await ask(b) == 401
+                assert (await b.client.get("/admin/findings", headers=EVE)).status_code == 200
+
+    run(story())
+
+
 def test_what_is_remembered_is_bounded(database_url: str) -> None:
     class Forgetful(Access):
         REMEMBERED_MAX = 1
