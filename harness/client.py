@@ -56,14 +56,18 @@ class Client:
         await self._http.aclose()
         await self._reader.aclose()
 
-    async def perform(self, kind: str, id: str, attempt: int, values: Mapping[str, Any], **more: Any) -> Answer:
-        """Carry out one attempt and record it: `invoked` before, `answered` after."""
+    async def perform(
+        self, kind: str, id: str, attempt: int, values: Mapping[str, Any], principal: str = "default", **more: Any
+    ) -> Answer:
+        """Carry out one attempt, as that principal, and record it: `invoked` before, `answered` after."""
         operation = self._target.operations.named(kind)
         if operation is None:
             raise TargetError(f"{self._target.name} has no [operations.{kind}], and the plan asks for it")
         said = {"operation": kind, "id": id, "attempt": attempt, **more}
+        if principal != "default":
+            said["asked_by"] = principal
         self._recorder.record("client", "invoked", **said, **asked(values))
-        (answer,) = await self._send(self._http, self._base_url, (operation,), values)
+        (answer,) = await self._send(self._http, self._base_url, (operation,), values, principal)
         told, unexplained = told_by(self._target, answer)
         if unexplained:
             self._recorder.record("harness", "book-unread", **unexplained)
@@ -83,10 +87,15 @@ class Client:
         return await self._send(self._reader, self._books_url, operations, values)
 
     async def _send(
-        self, http: httpx.AsyncClient, url: str, operations: Sequence[Operation], values: Mapping[str, Any]
+        self,
+        http: httpx.AsyncClient,
+        url: str,
+        operations: Sequence[Operation],
+        values: Mapping[str, Any],
+        principal: str = "default",
     ) -> list[Answer]:
         try:
-            asking = request(operations[0], url, values, self._target.asked_by())
+            asking = request(operations[0], url, values, self._target.asked_by(principal))
             asking.extensions["timeout"] = httpx.Timeout(self._timeout_s).as_dict()
             answer = await http.send(asking)
         except httpx.HTTPError as error:
