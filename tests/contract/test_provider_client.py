@@ -13,7 +13,8 @@ import pytest
 import respx
 
 from reference_impl.logs import correlate
-from reference_impl.provider import (
+from reference_impl.provider import ProviderClient
+from reference_impl.provider_answers import (
     Declined,
     Fate,
     MoneyBack,
@@ -21,7 +22,6 @@ from reference_impl.provider import (
     OutcomeUnknown,
     Page,
     Payment,
-    ProviderClient,
     ProviderRefused,
 )
 from reference_impl.topups import TopUp
