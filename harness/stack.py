@@ -159,6 +159,13 @@ class Stack(Protocol):
         """What must never be found in a log, by name."""
         ...
 
+    def settings(self, named: str) -> AbstractAsyncContextManager[None]:
+        """While the block runs, the service is up with these settings of its target file too, and afterwards without them.
+
+        A target that has none of that name stays as it is.
+        """
+        ...
+
     async def watch(self) -> Watch:
         """Somebody who sees the database of the service that is up, past every link. Raises `StackError` where nobody can."""
         ...

@@ -35,7 +35,8 @@ class Start(_Model):
 
     `mutants` names the bugs that there are. A service in Python that is killed often starts faster when the modules in
     `preload` are imported once, and each start is a fork of the process that has them: they must not look at their
-    environment, open anything or start a thread when they are imported.
+    environment, open anything or start a thread when they are imported. `settings` are further environment variables under
+    names that the fault `settings` knows them by.
     """
 
     command: list[str]
@@ -43,6 +44,7 @@ class Start(_Model):
     preload: list[str] = Field(default_factory=list)
     mutants: list[str] = Field(default_factory=list)
     env: dict[str, str] = Field(default_factory=dict)
+    settings: dict[str, dict[str, str]] = Field(default_factory=dict)
     ready: str = "GET /healthz"
     ready_within_s: float = 20.0
 

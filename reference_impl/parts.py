@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from reference_impl.adjustments import Adjustments
+from reference_impl.breaker import CircuitBreaker
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
 from reference_impl.initiation import Initiation
@@ -27,6 +28,7 @@ class Parts:
     states: type[States] = States
     ledger: type[Ledger] = Ledger
     provider: type[ProviderClient] = ProviderClient
+    breaker: type[CircuitBreaker] = CircuitBreaker
     refunds: type[Refunds] = Refunds
     reconciler: type[Reconciler] = Reconciler
     keys: type[IdempotencyKeys] = IdempotencyKeys

@@ -10,6 +10,7 @@ import httpx
 import stamina
 import structlog
 
+from reference_impl.breaker import CircuitBreaker, CircuitOpen
 from reference_impl.logs import current_correlation
 from reference_impl.provider_answers import (
     Declined,
@@ -17,6 +18,7 @@ from reference_impl.provider_answers import (
     MoneyBack,
     NoAnswer,
     NotReached,
+    NoTurn,
     OutcomeUnknown,
     Page,
     Payment,
@@ -59,6 +61,7 @@ class ProviderClient:
         timeout_s: float,
         attempts: int,
         random: Random,
+        breaker: CircuitBreaker,
         connections: int = CONNECTIONS,
     ) -> None:
         self.http = http
@@ -68,13 +71,17 @@ class ProviderClient:
         self.timeout_s = timeout_s
         self.attempts = attempts
         self.random = random
+        self.breaker = breaker
 
     async def create(self, top_up: TopUp) -> Payment:
         """Have the provider take the money, or find that it has: however often this is called, once.
 
         An answer that says no does not undo the doubt about an attempt before it: that one may have charged.
         """
-        return await self._until_certain(_doubting(lambda number: self._create_once(top_up, number)))
+        try:
+            return await self._until_certain(_doubting(lambda number: self._create_once(top_up, number)))
+        except CircuitOpen as unsent:
+            return self.on_open_circuit(top_up, unsent)
 
     async def refund(self, payment: str, refund: str, amount_minor: int) -> MoneyBack:
         """Have the provider give money back, or find that it has: however often this is called for one *refund*, once."""
@@ -82,7 +89,7 @@ class ProviderClient:
         async def once(attempt: int) -> MoneyBack:
             key = {"Idempotency-Key": self.refund_key(refund, attempt)}
             path, body = f"/v1/payments/{payment}/refunds", {"amount_minor": amount_minor}
-            return money_back_of(await self._send(self.http.build_request("POST", path, json=body, headers=key)))
+            return money_back_of(await self._guarded(self.http.build_request("POST", path, json=body, headers=key)))
 
         return await self._until_certain(_doubting(once))
 
@@ -121,6 +128,10 @@ class ProviderClient:
         """Silence is not a no: the money may have been taken."""
         raise OutcomeUnknown(f"no answer about {top_up.top_up}")
 
+    def on_open_circuit(self, top_up: TopUp, unsent: CircuitOpen) -> Payment:
+        """Nor is a request that was not sent: an attempt before it may have been, and it can still be."""
+        raise unsent
+
     def on_server_error(self, top_up: TopUp, status: int) -> Payment:
         """Neither is an error on their side."""
         raise OutcomeUnknown(f"{status} about {top_up.top_up}")
@@ -137,7 +148,7 @@ class ProviderClient:
             "POST", "/v1/payments", json=_intent(top_up), headers={"Idempotency-Key": key}
         )
         try:
-            return payment_of(await self._send(request))
+            return payment_of(await self._guarded(request))
         except NoAnswer:
             return self.on_timeout(top_up)
         except ServerError as error:
@@ -147,7 +158,9 @@ class ProviderClient:
         number = 0
 
         def again(error: Exception) -> float | bool:
-            pause = self.next_attempt(number) if isinstance(error, OutcomeUnknown) else None
+            if isinstance(error, CircuitOpen) or not isinstance(error, OutcomeUnknown):
+                return False
+            pause = self.next_attempt(number)
             return False if pause is None else pause
 
         # No bounds for stamina: next_attempt is the bound.
@@ -157,6 +170,15 @@ class ProviderClient:
                 return await attempt(number)
         raise AssertionError("stamina ends by returning or raising")
 
+    async def _guarded(self, request: httpx.Request) -> object:
+        """Behind the breaker: what moves money. Queries are not: few go at once, they change nothing, and they end doubts."""
+        with self.breaker.guarded():
+            return await self._send(request)
+
+    def bound_s(self) -> float | None:
+        """How long one attempt may take as a whole, from the wait for a connection to the last byte."""
+        return self.timeout_s
+
     async def _send(self, request: httpx.Request) -> object:
         """The JSON of a success; everything else is raised."""
         request.headers["X-Correlation-Id"] = current_correlation()
@@ -164,7 +186,7 @@ class ProviderClient:
         try:
             # httpx bounds each read, and a trickle is many reads; this bounds the whole. By anyio and not by asyncio:
             # httpcore shields its closing of a connection from the one alone.
-            with anyio.fail_after(self.timeout_s):
+            with anyio.fail_after(self.bound_s()):
                 async with self.turns:
                     waiting = False
                     response = await self.http.send(request)
@@ -172,7 +194,7 @@ class ProviderClient:
             raise NotReached(f"the provider was not reached: {type(error).__name__}") from error
         except (httpx.RequestError, TimeoutError) as error:
             if waiting:
-                raise NotReached("the provider was not reached: no connection was free in time") from error
+                raise NoTurn("the provider was not reached: no connection was free in time") from error
             raise NoAnswer(f"the provider did not answer: {type(error).__name__}") from error
         log.info("provider answered", method=request.method, status=response.status_code)
         return self._judged(response)

@@ -16,6 +16,10 @@ class NotReached(OutcomeUnknown):
     """The provider never saw this attempt. Known not to be done, and worth trying again."""
 
 
+class NoTurn(NotReached):
+    """Nor did this process have a connection free for it: of the provider that tells nothing."""
+
+
 class NoAnswer(OutcomeUnknown):
     """The attempt went out, and nothing that can be understood came back in time."""
 

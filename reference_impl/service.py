@@ -71,7 +71,10 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
         database = await stack.enter_async_context(Database.at(settings.database_url, settings.environment))
         states, ledger, metrics = parts.states(), parts.ledger(database), parts.metrics()
         outbox = parts.outbox(database, notify_http, settings.notify_url, metrics, world.now)
-        provider = parts.provider(provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random)
+        breaker = parts.breaker(world.monotonic, settings.breaker_failures, settings.breaker_open_s)
+        provider = parts.provider(
+            provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random, breaker
+        )
         keys = parts.keys(database, settings.key_lease_s, metrics, world.now)
         initiation = parts.initiation(
             database,
@@ -118,7 +121,8 @@ def _provider_http(settings: Settings, world: World) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         base_url=settings.provider_url,
         headers={"Authorization": f"Bearer {settings.provider_api_key.get_secret_value()}"},
-        timeout=settings.provider_timeout_s,
+        # To connect; ProviderClient bounds the whole, which httpx does not: it bounds each read, and a trickle is many.
+        timeout=httpx.Timeout(None, connect=settings.provider_timeout_s),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),  # ProviderClient has its bound
         transport=world.transport,
         trust_env=False,

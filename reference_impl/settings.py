@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     provider_timeout_s: float = Field(default=0.5, gt=0)
     """The bound of one attempt, as a whole."""
     provider_attempts: int = Field(default=3, ge=1)
+    breaker_failures: int = Field(default=20, ge=1)
+    """So many failed requests for money in a row open the circuit to the provider: what is asked then is not sent, but stored."""
+    breaker_open_s: float = Field(default=5, gt=0)
+    """How long the provider is then left alone, before one request tries it."""
     reconcile_every_s: float = Field(default=0, ge=0)
     """0: only on demand."""
     compare_window_s: float = Field(default=2 * 86_400, gt=0)

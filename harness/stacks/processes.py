@@ -97,6 +97,12 @@ class ServiceProcess:
         _, _, module, *arguments = self.command
         return await self._preloaded.start(module, arguments, env, self.log, self._within_s)
 
+    async def restart(self, env: Mapping[str, str]) -> None:
+        """Ask it to end, and start it again with another environment."""
+        await self.stop()
+        self.env = env
+        await self.start()
+
     async def kill(self) -> None:
         """kill -9, and gone."""
         if self._child is not None:
@@ -248,6 +254,20 @@ class Processes:
         )
         self.nodes["service"] = self._service
         await self._service.start()
+
+    @asynccontextmanager
+    async def settings(self, named: str) -> AsyncIterator[None]:
+        """While the block runs, the service is up with these settings of its target file too."""
+        service, more = self._service, self.target.start.settings.get(named)
+        if service is None or more is None:
+            yield
+            return
+        own = service.env
+        await service.restart({**own, **more})
+        try:
+            yield
+        finally:
+            await service.restart(own)
 
     async def watch(self) -> Watch:
         """Somebody who sees the service's database; the same for as long as it serves."""

@@ -1264,6 +1264,91 @@ def nobody_waited(story: Story) -> None:
     story.gave_up()
 
 
+# answered-in-time
+
+
+def trouble(story: Story, fault: str = "stall", id: str = "x1", **args: Any) -> None:
+    story.event("harness", "fault-began", id=id, fault=fault, args=args or {"link": "api"})
+
+
+@holds("answered-in-time")
+def not_yet_is_an_answer(story: Story) -> None:
+    trouble(story)
+    story.asks()
+    story.told(status=202, outcome="unknown", because="accepted, and not yet decided")
+
+
+@broken("answered-in-time", "top_up t1 had no answer after 4.0 s, and the way to the service was clear")
+def silence_while_the_provider_hangs(story: Story) -> None:
+    trouble(story, "mood", "x0", mood="delay")
+    trouble(story)
+    story.asks()
+    story.later(3.99)
+    story.unanswered()
+    story.fault_ended("x1", 1)
+
+
+@broken("answered-in-time", "top_up t1 had no answer after 0.0 s, and the way to the service was clear")
+def silence_while_the_database_is_a_little_late(story: Story) -> None:
+    trouble(story, "latency", link="db", ms=50)
+    story.asks()
+    story.unanswered()
+
+
+@unknown("answered-in-time", "no customer asked for anything while only something behind the service was in trouble")
+def silence_while_the_database_is_very_late(story: Story) -> None:
+    trouble(story, "latency", link="db", ms=51)
+    story.asks()
+    story.unanswered()
+
+
+@unknown("answered-in-time", "no customer asked for anything while only something behind the service was in trouble")
+def silence_while_the_database_is_gone(story: Story) -> None:
+    trouble(story, "refuse", link="db")
+    story.asks()
+    story.unanswered()
+
+
+@unknown("answered-in-time", "no customer asked for anything while only something behind the service was in trouble")
+def silence_on_a_way_that_is_broken_too(story: Story) -> None:
+    trouble(story)
+    trouble(story, "lose-answers", "x2", link="edge")
+    story.asks()
+    story.unanswered()
+
+
+@unknown("answered-in-time", "no customer asked for anything while only something behind the service was in trouble")
+def silence_after_the_trouble_was_over(story: Story) -> None:
+    trouble(story)
+    story.fault_ended("x1", 1)
+    story.asks()
+    story.unanswered()
+
+
+@unknown("answered-in-time", "the service was under load")
+def silence_under_load(story: Story) -> None:
+    trouble(story)
+    story.asks()
+    story.unanswered()
+    story.event("harness", "load", summary="")
+
+
+@unknown("answered-in-time", "no customer asked for anything while only something behind the service was in trouble")
+def an_operator_who_waits_for_what_takes_long(story: Story) -> None:
+    trouble(story)
+    story.event("client", "invoked", operation="reconcile", id="r1", attempt=1)
+    story.event(
+        "client",
+        "answered",
+        operation="reconcile",
+        id="r1",
+        attempt=1,
+        outcome="unknown",
+        status=None,
+        because="no answer in time: it may have been carried out",
+    )
+
+
 # provider-is-not-hammered
 
 

@@ -123,6 +123,7 @@ def runs(draw: st.DrawFn) -> Told:
     ]
     story, written = Story(), dict[int | str, float]()
     story.plan(about=tuple(INVARIANTS))
+    _opened_while_the_provider_is_slow(story)
     story.figures(0)
     tellings = {wish.n: list(_moments(story, wish, written)) for wish in wishes}
     for n in draw(st.permutations([n for n, moments in tellings.items() for _ in moments])):
@@ -131,6 +132,14 @@ def runs(draw: st.DrawFn) -> Told:
     _audit(story, wishes, written)
     victim = draw(st.sampled_from([wish for wish in wishes if wish.fate in PAID and wish.left]))
     return Told(tuple(story.events), tuple(wishes), victim)
+
+
+def _opened_while_the_provider_is_slow(story: Story) -> None:
+    story.event("harness", "fault-began", id="x1", fault="latency", args={"link": "api", "ms": 100})
+    opening = {"operation": "open_account", "id": "a1", "attempt": 1, "account": "A"}
+    story.event("client", "invoked", **opening)
+    story.event("client", "answered", **opening, outcome="done", status=201, because="201")
+    story.fault_ended("x1", 1)
 
 
 def _duplicates(story: Story) -> int:
@@ -535,6 +544,12 @@ def never_at_rest(events: list[Event], victim: Wish) -> list[Event]:
 @anomaly("settles-in-time")
 def given_up_by_the_provider(events: list[Event], victim: Wish) -> list[Event]:
     return after(events, last(events, "settled"), *told_by(lambda story: story.gave_up(victim.n)))
+
+
+@anomaly("answered-in-time")
+def silence_while_the_provider_is_slow(events: list[Event], victim: Wish) -> list[Event]:
+    silence = {"outcome": "unknown", "status": None, "because": "no answer in time: it may have been carried out"}
+    return changed(events, lambda e: e.kind == "answered" and e["id"] == "a1", **silence)
 
 
 @anomaly("provider-is-not-hammered")
