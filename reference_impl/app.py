@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reference_impl.answers import Answer, problem
-from reference_impl.limits import Limits
+from reference_impl.limits import Door, Limits
 from reference_impl.logs import correlate, current_correlation
 from reference_impl.parts import Parts
 from reference_impl.routes import face, respond
@@ -40,7 +40,7 @@ def build(settings: Settings, parts: Parts | None = None, world: World | None = 
             Route(f"/callbacks/{settings.callback_dialect}", callback, methods=["POST"]),
             Mount("/", app=api),
         ],
-        middleware=[Middleware(Correlation), Middleware(OneLength), Middleware(Limits)],
+        middleware=[Middleware(Correlation), Middleware(OneLength), Middleware(Limits), Middleware(Door)],
         exception_handlers={Exception: on_crash},
         lifespan=lifespan,
     )

@@ -50,8 +50,13 @@ class _PlainConnection(asyncpg.Connection):
 class Database:
     """Connections with a bound on every wait. A broken connection is replaced by the pool when next asked for."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, turns: asyncio.Semaphore | None = None) -> None:
         self._pool = pool
+        self._turns = turns
+
+    def share(self, most: int) -> "Database":
+        """The same database for those who may have so many of its connections at once, and no more."""
+        return Database(self._pool, asyncio.Semaphore(most))
 
     @classmethod
     @asynccontextmanager
@@ -78,8 +83,20 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection outside of any transaction: each statement stands alone."""
-        async with self._pool.acquire(timeout=_WAIT_S) as connection:
+        async with self._turn(), self._pool.acquire(timeout=_WAIT_S) as connection:
             yield connection
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._turns is None:
+            yield
+            return
+        async with asyncio.timeout(_WAIT_S):
+            await self._turns.acquire()
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from reference_impl.adjustments import Adjustments
+from reference_impl.admission import Admission
 from reference_impl.breaker import CircuitBreaker
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
@@ -22,6 +23,7 @@ from reference_impl.verifier import Verifier
 class Parts:
     """One class for each concern. `dataclasses.replace` one, and the same service runs with another decision."""
 
+    admission: type[Admission] = Admission
     initiation: type[Initiation] = Initiation
     callbacks: type[CallbackIntake] = CallbackIntake
     verifier: type[Verifier] = Verifier

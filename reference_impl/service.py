@@ -13,6 +13,7 @@ import httpx
 import structlog
 
 from reference_impl.adjustments import Adjustments
+from reference_impl.admission import Admission, Compartment
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
 from reference_impl.database import Database
@@ -27,6 +28,9 @@ from reference_impl.settings import Settings
 from reference_impl.verifier import DIALECTS
 
 log = structlog.get_logger()
+
+CUSTOMERS_CONNECTIONS = 7
+"""Of the pool's ten: the rest is there for callbacks, reconciliation and notifications, whatever customers are up to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Service:
     """A running service: what the routes call."""
 
     database: Database
+    admission: Admission
     initiation: Initiation
     refunds: Refunds
     callbacks: CallbackIntake
@@ -69,15 +74,17 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             )
         )
         database = await stack.enter_async_context(Database.at(settings.database_url, settings.environment))
+        customers = database.share(CUSTOMERS_CONNECTIONS)
         states, ledger, metrics = parts.states(), parts.ledger(database), parts.metrics()
         outbox = parts.outbox(database, notify_http, settings.notify_url, metrics, world.now)
         breaker = parts.breaker(world.monotonic, settings.breaker_failures, settings.breaker_open_s)
         provider = parts.provider(
             provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random, breaker
         )
-        keys = parts.keys(database, settings.key_lease_s, metrics, world.now)
+        most = {Compartment.CUSTOMERS: settings.customers_max, Compartment.CALLBACKS: settings.callbacks_max}
+        keys = parts.keys(customers, settings.key_lease_s, metrics, world.now)
         initiation = parts.initiation(
-            database,
+            customers,
             keys,
             states,
             provider,
@@ -88,7 +95,7 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             environment=settings.environment,
         )
         callbacks = parts.callbacks(database, verifier, states, ledger, outbox, metrics, world.now, world.monotonic)
-        refunds = parts.refunds(database, keys, ledger, provider, callbacks, world.now)
+        refunds = parts.refunds(customers, keys, ledger, provider, callbacks, world.now)
         reconciler = parts.reconciler(database, provider, initiation, refunds, callbacks, metrics, world.now)
         comparer = parts.comparer(
             database,
@@ -103,7 +110,8 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             _repeating(settings.reconcile_every_s, reconciler.run),
         ):
             yield Service(
-                database=database,
+                database=customers,
+                admission=parts.admission(most, metrics),
                 initiation=initiation,
                 refunds=refunds,
                 callbacks=callbacks,

@@ -35,6 +35,10 @@ class Settings(BaseSettings):
     """So many failed requests for money in a row open the circuit to the provider: what is asked then is not sent, but stored."""
     breaker_open_s: float = Field(default=5, gt=0)
     """How long the provider is then left alone, before one request tries it."""
+    customers_max: int = Field(default=200, ge=1)
+    """So many requests of customers are worked on at once; more are turned away, before anything is done about them."""
+    callbacks_max: int = Field(default=200, ge=1)
+    """The same for callbacks, of which the provider then sends more later."""
     reconcile_every_s: float = Field(default=0, ge=0)
     """0: only on demand."""
     compare_window_s: float = Field(default=2 * 86_400, gt=0)
