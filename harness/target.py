@@ -84,12 +84,19 @@ class Operation(_Model):
     text: Literal["json", "prometheus"] = "json"
     """How the answer is written. In Prometheus' text, a fact is a series: `"requests_total{code=\"200\"}"`."""
 
+    def asks(self, other: "Operation") -> bool:
+        """Whether both are one request, of whose answer each reads its own part."""
+        parts = ("request", "headers", "query", "json_body", "form")
+        return all(getattr(self, part) == getattr(other, part) for part in parts)
+
 
 class Operations(_Model):
     """What the service can be asked. Only `top_up` and `balance` are indispensable."""
 
     top_up: Operation
     balance: Operation
+    statement: Operation | None = None
+    """The balance again, in an answer that has more of the books in it: the audit asks it instead."""
     open_account: Operation | None = None
     status: Operation | None = None
     refund: Operation | None = None

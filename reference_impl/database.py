@@ -103,3 +103,9 @@ class Database:
         """All of it or nothing: BEGIN, and COMMIT at the end, or ROLLBACK if anything is raised."""
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Connection]:
+        """To read by: everything is as it was at one moment, and nothing can be written."""
+        async with self.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            yield connection

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from reference_impl import accounts, discrepancies, initiation, refunds, topups
 from reference_impl.accounts import Account
 from reference_impl.answers import Answer, Problem, problem, unavailable
-from reference_impl.database import DATABASE_ERRORS
+from reference_impl.database import DATABASE_ERRORS, Connection
 from reference_impl.metrics import CONTENT_TYPE
 from reference_impl.money import Money
 from reference_impl.service import Service
@@ -130,8 +130,20 @@ async def balance(account_id: str, customer: Customer, service: ServiceOf) -> Re
 @router.get("/v1/accounts/{account_id}/entries")
 async def entries(account_id: str, customer: Customer, service: ServiceOf) -> Response:
     account = await owned(service, customer, account_id)
-    legs = await service.ledger.entries(account.account)
+    async with service.database.connection() as connection:
+        legs = await service.ledger.entries(connection, account.account)
     return respond(Answer(200, {"entries": [shown(asdict(leg)) for leg in legs]}))
+
+
+@router.get("/v1/accounts/{account_id}/statement")
+async def statement(account_id: str, customer: Customer, service: ServiceOf) -> Response:
+    """Balance, entries and what does not agree, all of one moment."""
+    async with service.database.snapshot() as connection:
+        account = await own(connection, customer, account_id)
+        legs = await service.ledger.entries(connection, account.account)
+        found = await discrepancies.listed(connection, customer, account.account)
+    told = {"entries": [shown(asdict(leg)) for leg in legs], "discrepancies": [shown(asdict(item)) for item in found]}
+    return respond(Answer(200, asdict(account) | told))
 
 
 @router.get("/v1/discrepancies")
@@ -154,7 +166,12 @@ async def figures(service: ServiceOf) -> Response:
 async def owned(service: Service, customer: str, account: str) -> Account:
     """The customer's account; 404 if it is nobody's or somebody else's, which looks the same."""
     async with service.database.connection() as connection:
-        found = await accounts.find(connection, customer, account) if storable(account) else None
+        return await own(connection, customer, account)
+
+
+async def own(connection: Connection, customer: str, account: str) -> Account:
+    """The same, on a connection that is there."""
+    found = await accounts.find(connection, customer, account) if storable(account) else None
     if found is None:
         raise Problem(404, "no_such_account", "You have no account of that name.", at="account")
     return found
