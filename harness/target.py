@@ -106,6 +106,7 @@ class Operations(_Model):
     reconcile: Operation | None = None
     figures: Operation | None = None
     compare: Operation | None = None
+    reviews: Operation | None = None
 
     def named(self, kind: str) -> Operation | None:
         found: Operation | None = getattr(self, kind, None)
@@ -174,6 +175,8 @@ class Target(_Model):
             missing["duplicates-are-counted"] = "it has no [operations.figures]"
         if self.operations.compare is None:
             missing["reconciliation-finds-all"] = "it has no [operations.compare]"
+        if self.operations.reviews is None:
+            missing["odd-is-reviewed"] = "it has no [operations.reviews]"
         if not self.words:
             missing |= dict.fromkeys(WORDED, "it has no [words]")
         return missing

@@ -24,6 +24,13 @@ class AdjustmentBody(BaseModel):
     reason: str = Field(min_length=1, max_length=500)
 
 
+class ClosingBody(BaseModel):
+    """Close a review, and say what was found."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    note: str = Field(min_length=1, max_length=500)
+
+
 async def operator_of(x_operator: Annotated[str | None, Header(max_length=64, pattern=NAME)] = None) -> str:
     """Who acts. The one place that says so, and where keys of principals will be looked at."""
     if x_operator is None:
@@ -72,6 +79,18 @@ async def propose(finding: Found, body: AdjustmentBody, operator: Operator, serv
 @router.post("/findings/{finding}/adjustments/{account}/approval")
 async def approve(finding: Found, account: Of, operator: Operator, service: ServiceOf) -> Response:
     return _told(await service.adjustments.approve(finding, account, operator))
+
+
+@router.get("/reviews")
+async def reviews(service: ServiceOf) -> Response:
+    """What is odd and nobody has looked at yet."""
+    return respond(Answer(200, {"reviews": [shown(asdict(each)) for each in await service.reviews.waiting()]}))
+
+
+@router.post("/reviews/{review}/closing")
+async def close(review: Found, body: ClosingBody, operator: Operator, service: ServiceOf) -> Response:
+    await service.reviews.close(review, operator, body.note)
+    return respond(Answer(204))
 
 
 def _told(adjustment: Adjustment) -> Response:

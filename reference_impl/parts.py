@@ -13,8 +13,10 @@ from reference_impl.ledger import Ledger
 from reference_impl.metrics import Metrics
 from reference_impl.outbox import Outbox
 from reference_impl.provider import ProviderClient
+from reference_impl.rates import RateLimits
 from reference_impl.reconciler import Reconciler
 from reference_impl.refunds import Refunds
+from reference_impl.reviews import Reviews
 from reference_impl.states import States
 from reference_impl.verifier import Verifier
 
@@ -24,6 +26,8 @@ class Parts:
     """One class for each concern. `dataclasses.replace` one, and the same service runs with another decision."""
 
     admission: type[Admission] = Admission
+    rates: type[RateLimits] = RateLimits
+    reviews: type[Reviews] = Reviews
     initiation: type[Initiation] = Initiation
     callbacks: type[CallbackIntake] = CallbackIntake
     verifier: type[Verifier] = Verifier

@@ -15,6 +15,7 @@ from reference_impl.answers import Answer, Problem, problem, unavailable
 from reference_impl.database import DATABASE_ERRORS, Connection
 from reference_impl.metrics import CONTENT_TYPE
 from reference_impl.money import Money
+from reference_impl.rates import Asker
 from reference_impl.service import Service
 
 NAME = r"^[A-Za-z0-9_.-]{1,64}$"
@@ -80,14 +81,22 @@ async def open_account(body: AccountBody, customer: Customer, service: ServiceOf
 
 
 @router.post("/v1/top-ups")
-async def top_up(body: TopUpBody, key: Key, customer: Customer, service: ServiceOf) -> Response:
+async def top_up(body: TopUpBody, key: Key, customer: Customer, service: ServiceOf, request: Request) -> Response:
+    asker = Asker(
+        address=request.client.host if request.client else "",
+        customer=customer,
+        method=body.method,
+        account=body.account,
+        key=key,
+    )
+    await service.rates.admit(asker)
     account = await owned(service, customer, body.account)
     if account.currency != body.currency:
         raise Problem(400, "other_currency", f"This account is in {account.currency}.", at="currency")
-    request = initiation.Request(
+    wanted = initiation.Request(
         account=body.account, amount=Money(body.amount_minor, body.currency), method=body.method
     )
-    return respond(await service.initiation.start(customer, key, request))
+    return respond(await service.initiation.start(customer, key, wanted))
 
 
 @router.get("/v1/top-ups/{top_up_id}")

@@ -22,8 +22,10 @@ from reference_impl.ledger import Ledger
 from reference_impl.metrics import Metrics
 from reference_impl.outbox import Outbox
 from reference_impl.parts import Parts
+from reference_impl.rates import RateLimits
 from reference_impl.reconciler import Reconciler
 from reference_impl.refunds import Refunds
+from reference_impl.reviews import Reviews
 from reference_impl.settings import Settings
 from reference_impl.verifier import DIALECTS
 
@@ -31,6 +33,10 @@ log = structlog.get_logger()
 
 CUSTOMERS_CONNECTIONS = 7
 """Of the pool's ten: the rest is there for callbacks, reconciliation and notifications, whatever customers are up to."""
+
+
+RATES_EVERY_S = 60.0
+"""How often the buckets of rate limits that are over are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class Service:
 
     database: Database
     admission: Admission
+    rates: RateLimits
+    reviews: Reviews
     initiation: Initiation
     refunds: Refunds
     callbacks: CallbackIntake
@@ -105,12 +113,18 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             patience_s=settings.compare_patience_s,
         )
         adjustments = parts.adjustments(database, ledger, states, outbox, world.now, settings.adjustment_limit_minor)
+        rates = parts.rates(customers, settings.rates, metrics, world.now)
+        reviews = parts.reviews(database, world.now, settings.review_amount_minor, settings.review_failures)
         async with (
+            _repeating(settings.review_every_s, reviews.look),
+            _repeating(RATES_EVERY_S if settings.rates else 0, rates.forget),
             _repeating(settings.outbox_every_s, outbox.flush),
             _repeating(settings.reconcile_every_s, reconciler.run),
         ):
             yield Service(
                 database=customers,
+                rates=rates,
+                reviews=reviews,
                 admission=parts.admission(most, metrics),
                 initiation=initiation,
                 refunds=refunds,

@@ -1,11 +1,13 @@
 """Everything that differs between two deployments, read from the environment once, at start-up."""
 
+from collections.abc import Mapping
 from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from reference_impl.environments import strangers
+from reference_impl.rates import Rate
 from reference_impl.verifier import DIALECTS
 
 
@@ -39,6 +41,19 @@ class Settings(BaseSettings):
     """So many requests of customers are worked on at once; more are turned away, before anything is done about them."""
     callbacks_max: int = Field(default=200, ge=1)
     """The same for callbacks, of which the provider then sends more later."""
+    rate_by_address: str = ""
+    """So many requests for top-ups in so many seconds, as in `5/60`; empty: no limit. By the address that they come from."""
+    rate_by_customer: str = ""
+    rate_by_method: str = ""
+    """By customer and payment method."""
+    rate_by_intent: str = ""
+    """By customer, account and idempotency key: how often one wish may be repeated."""
+    review_amount_minor: int = Field(default=10_000_000, ge=1)
+    """A top-up of so much is for people to look at. It goes on as any other."""
+    review_failures: int = Field(default=5, ge=1)
+    """So are as many failed payments of one customer in an hour, and as many requests that came too soon."""
+    review_every_s: float = Field(default=0, ge=0)
+    """How often what is odd is looked for; 0: when the queue is read."""
     reconcile_every_s: float = Field(default=0, ge=0)
     """0: only on demand."""
     compare_window_s: float = Field(default=2 * 86_400, gt=0)
@@ -64,6 +79,19 @@ class Settings(BaseSettings):
         if found:
             raise ValueError("; ".join(found))
         return self
+
+    @property
+    def rates(self) -> Mapping[str, Rate]:
+        """The limits of rates that there are, by what is counted."""
+        texts = {kind: getattr(self, f"rate_by_{kind}") for kind in ("address", "customer", "method", "intent")}
+        return {kind: Rate.read(text) for kind, text in texts.items() if text}
+
+    @field_validator("rate_by_address", "rate_by_customer", "rate_by_method", "rate_by_intent")
+    @classmethod
+    def _is_a_rate(cls, text: str) -> str:
+        if text:
+            Rate.read(text)
+        return text
 
     @field_validator("callback_dialect")
     @classmethod

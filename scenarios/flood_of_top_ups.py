@@ -3,7 +3,7 @@ from harness.scenario import Draft, scenario
 
 @scenario("answered-in-time")
 def flood_of_top_ups(draft: Draft) -> None:
-    """Three dozen customers want to top up at the same instant, many more than the service has room for, while the database is late.
+    """Three dozen want to top up at the same instant, many more than the service has room for, while the database is late.
 
     Some who asked before pay in the middle of it.
     """

@@ -174,7 +174,8 @@ CREDITED = ["Created", "Initiated", "AwaitingPayment", "CallbackReceived", "Cred
 
 
 @asynccontextmanager
-async def bench(url: str, **settings: Any) -> AsyncIterator[Bench]:
+async def bench(url: str, *, opens: bool = True, **settings: Any) -> AsyncIterator[Bench]:
+    """One that does not open the account is there beside another that did."""
     provider = FakeProvider()
     values: dict[str, Any] = {
         "database_url": url,
@@ -193,7 +194,8 @@ async def bench(url: str, **settings: Any) -> AsyncIterator[Bench]:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
             running = Bench(client, provider, app.state.service, database)
-            await running.open()
+            if opens:
+                await running.open()
             try:
                 yield running
             finally:

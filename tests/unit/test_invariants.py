@@ -1349,6 +1349,128 @@ def an_operator_who_waits_for_what_takes_long(story: Story) -> None:
     )
 
 
+# limits-are-kept
+
+LIMIT: dict[str, Any] = {"limited_by": "customer", "limit": 2, "window_s": 10, "customer": "ann"}
+
+
+def served(story: Story, n: int, customer: str = "ann") -> None:
+    story.asks(n, customer=customer)
+    story.told(n, customer=customer)
+
+
+def denied(story: Story, n: int, wait_s: float) -> None:
+    story.asks(n, customer="ann")
+    story.told(n, None, outcome="not-done", status=429, top_up=None, wait_s=wait_s, **LIMIT)
+
+
+@holds("limits-are-kept")
+def two_at_once_and_the_third_when_its_turn_has_come(story: Story) -> None:
+    served(story, 1)
+    served(story, 2)
+    denied(story, 3, 4.9)
+    story.later(5)
+    served(story, 4)
+    for n in range(5, 10):
+        served(story, n, "bob")
+
+
+@broken("limits-are-kept", "3 requests were served within 4.9 s, and 2 in 10 s is the limit")
+def three_before_the_turn_of_the_third(story: Story) -> None:
+    served(story, 1)
+    served(story, 2)
+    denied(story, 3, 4.9)
+    story.later(4.8)
+    served(story, 4)
+
+
+@broken("limits-are-kept", "t4 was turned away 5.0 s after one that was told to wait 4.9 s")
+def told_to_wait_and_turned_away_after_that(story: Story) -> None:
+    served(story, 1)
+    served(story, 2)
+    denied(story, 3, 4.9)
+    story.later(4.99)
+    denied(story, 4, 9.9)
+
+
+@holds("limits-are-kept")
+def turned_away_before_he_had_waited_as_he_was_told(story: Story) -> None:
+    served(story, 1)
+    served(story, 2)
+    denied(story, 3, 4.9)
+    story.later(4.8)
+    denied(story, 4, 0.1)
+
+
+@holds("limits-are-kept")
+def turned_away_because_he_was_served_meanwhile(story: Story) -> None:
+    served(story, 1)
+    served(story, 2)
+    denied(story, 3, 4.9)
+    story.later(5)
+    served(story, 4)
+    denied(story, 5, 4.9)
+
+
+@unknown("limits-are-kept", "nobody was told that he asks too often")
+def refused_for_something_else(story: Story) -> None:
+    story.asks()
+    story.refused()
+
+
+# odd-is-reviewed
+
+
+def reviews(story: Story, *about: str) -> None:
+    facts = {"operation": "reviews", "id": "v1", "attempt": 1, "at_least_minor": 500}
+    story.event("client", "answered", outcome="done", status=200, **facts)
+    for each in about:
+        story.event("service", "review", id="v1", about=each)
+
+
+@holds("odd-is-reviewed")
+def a_high_amount_that_is_served_and_listed(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.asks(2, amount_minor=499)
+    story.refused(2, status=403)
+    reviews(story, "tu_1")
+
+
+@broken("odd-is-reviewed", "t1 was refused for its amount with 403")
+def a_high_amount_that_is_denied(story: Story) -> None:
+    story.asks()
+    story.refused(status=403)
+    reviews(story)
+
+
+@broken("odd-is-reviewed", "tu_1 is not among what is to be reviewed")
+def a_high_amount_that_nobody_hears_of(story: Story) -> None:
+    story.asks()
+    story.told()
+    reviews(story, "tu_2")
+
+
+@holds("odd-is-reviewed")
+def a_high_amount_that_the_card_did_not_have(story: Story) -> None:
+    story.asks()
+    story.refused(status=402)
+    reviews(story)
+
+
+@unknown("odd-is-reviewed", "nobody asked for 500 minor units or more")
+def nothing_that_is_odd(story: Story) -> None:
+    story.asks(amount_minor=499)
+    story.told(amount_minor=499)
+    reviews(story)
+
+
+@unknown("odd-is-reviewed", "what is to be reviewed was never read")
+def a_queue_that_nobody_read(story: Story) -> None:
+    story.asks()
+    story.told()
+
+
 # provider-is-not-hammered
 
 

@@ -124,6 +124,7 @@ def runs(draw: st.DrawFn) -> Told:
     story, written = Story(), dict[int | str, float]()
     story.plan(about=tuple(INVARIANTS))
     _opened_while_the_provider_is_slow(story)
+    _asked_too_often(story)
     story.figures(0)
     tellings = {wish.n: list(_moments(story, wish, written)) for wish in wishes}
     for n in draw(st.permutations([n for n, moments in tellings.items() for _ in moments])):
@@ -140,6 +141,34 @@ def _opened_while_the_provider_is_slow(story: Story) -> None:
     story.event("client", "invoked", **opening)
     story.event("client", "answered", **opening, outcome="done", status=201, because="201")
     story.fault_ended("x1", 1)
+
+
+def _asked_too_often(story: Story) -> None:
+    """Somebody else, of an amount that is odd; the first is turned away, the second is served and waits for review."""
+    money = {"account": "Z", "customer": "zoe", "amount_minor": 10**12, "currency": "EUR", "method": "card"}
+    for n, answer in (
+        (97, {"outcome": "not-done", "status": 429, "because": "", "limited_by": "customer", "limit": 1} | LIMITED),
+        (98, {"outcome": "done", "status": 201, "because": "201", "top_up": "tu_98"}),
+    ):
+        asked = {"operation": "top_up", "id": f"t{n}", "attempt": 1, "key": f"k{n}", **money}
+        story.event("client", "invoked", **asked)
+        story.event("client", "answered", **asked, **answer)
+        story.later(2)
+    story.event(
+        "client",
+        "answered",
+        operation="reviews",
+        id="v1",
+        attempt=1,
+        outcome="done",
+        status=200,
+        because="200",
+        at_least_minor=10**12,
+    )
+    story.event("service", "review", id="v1", about="tu_98")
+
+
+LIMITED: dict[str, Any] = {"window_s": 1, "wait_s": 0.5}
 
 
 def _duplicates(story: Story) -> int:
@@ -550,6 +579,19 @@ def given_up_by_the_provider(events: list[Event], victim: Wish) -> list[Event]:
 def silence_while_the_provider_is_slow(events: list[Event], victim: Wish) -> list[Event]:
     silence = {"outcome": "unknown", "status": None, "because": "no answer in time: it may have been carried out"}
     return changed(events, lambda e: e.kind == "answered" and e["id"] == "a1", **silence)
+
+
+@anomaly("limits-are-kept")
+def turned_away_again_after_he_had_waited(events: list[Event], victim: Wish) -> list[Event]:
+    denial = next(e for e in events if e.kind == "answered" and e["status"] == 429)
+    refusal = {name: denial[name] for name in ("outcome", "status", "limited_by", "limit", "window_s", "wait_s")}
+    events = [event for event in events if event.kind not in ("review",) and event.get("operation") != "reviews"]
+    return changed(events, lambda e: e.kind == "answered" and e["id"] == "t98", top_up=None, **refusal)
+
+
+@anomaly("odd-is-reviewed")
+def odd_and_not_listed(events: list[Event], victim: Wish) -> list[Event]:
+    return changed(events, lambda e: e.kind == "review", about="tu_99")
 
 
 @anomaly("provider-is-not-hammered")
