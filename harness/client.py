@@ -84,7 +84,7 @@ class Client:
         self, http: httpx.AsyncClient, url: str, operations: Sequence[Operation], values: Mapping[str, Any]
     ) -> list[Answer]:
         try:
-            asking = request(operations[0], url, values)
+            asking = request(operations[0], url, values, self._target.asked_by())
             asking.extensions["timeout"] = httpx.Timeout(self._timeout_s).as_dict()
             answer = await http.send(asking)
         except httpx.HTTPError as error:

@@ -42,7 +42,7 @@ _BEGUN: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "topup_keys": (("go",), ("replay",), ("conflict",), ("in progress",)),
     "topup_provider_answers": (("accepted",), ("failed",), ("refused",), ("unknown",)),
     "topup_notifications": (("told",), ("not delivered",)),
-    "topup_rate_limited": (("address",), ("customer",), ("method",), ("intent",)),
+    "topup_rate_limited": (("address",), ("principal",), ("customer",), ("method",), ("intent",)),
     "topup_turned_away": (("callbacks",), ("customers",)),
     "topup_reconciliations": (("done",), ("interrupted",)),
 }

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from reference_impl.access import Access
 from reference_impl.adjustments import Adjustments
 from reference_impl.admission import Admission
 from reference_impl.breaker import CircuitBreaker
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
+from reference_impl.database import Database
 from reference_impl.initiation import Initiation
 from reference_impl.keys import IdempotencyKeys
 from reference_impl.ledger import Ledger
@@ -25,6 +27,8 @@ from reference_impl.verifier import Verifier
 class Parts:
     """One class for each concern. `dataclasses.replace` one, and the same service runs with another decision."""
 
+    database: type[Database] = Database
+    access: type[Access] = Access
     admission: type[Admission] = Admission
     rates: type[RateLimits] = RateLimits
     reviews: type[Reviews] = Reviews

@@ -18,6 +18,8 @@ from reference_impl.reviews import came_too_soon
 
 log = structlog.get_logger()
 
+KINDS = ("address", "principal", "customer", "method", "intent")
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -51,6 +53,8 @@ class Asker:
     """Who wants to top up, in all the ways that there are limits for."""
 
     address: str
+    principal: str
+    tenant: str
     customer: str
     method: str
     account: str
@@ -60,9 +64,10 @@ class Asker:
         """What is counted for each kind of limit."""
         return {
             "address": self.address,
-            "customer": self.customer,
-            "method": f"{self.customer} {self.method}",
-            "intent": f"{self.customer} {self.account} {self.key}",
+            "principal": self.principal,
+            "customer": f"{self.tenant} {self.customer}",
+            "method": f"{self.tenant} {self.customer} {self.method}",
+            "intent": f"{self.tenant} {self.customer} {self.account} {self.key}",
         }
 
 

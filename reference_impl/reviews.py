@@ -49,18 +49,18 @@ class Reviews:
         """Add what is odd and is not there yet. Done twice, or by two processes at once, it is there once."""
         async with self.database.connection() as connection:
             await connection.execute(
-                """INSERT INTO reviews (kind, about, customer, detail, at)
-                   SELECT 'very high amount', top_up, customer, amount_minor || ' ' || currency, $1::timestamptz
+                """INSERT INTO reviews (tenant, kind, about, customer, detail, at)
+                   SELECT tenant, 'very high amount', top_up, customer, amount_minor || ' ' || currency, $1::timestamptz
                    FROM top_ups WHERE created_at > $2 AND amount_minor >= $3
                    UNION ALL
-                   SELECT 'repeated failures', customer || ' ' || date_trunc('hour', created_at), customer,
+                   SELECT tenant, 'repeated failures', customer || ' ' || date_trunc('hour', created_at), customer,
                           count(*) || ' failed payments in an hour', $1::timestamptz
                    FROM top_ups WHERE created_at > $2 AND state = 'Failed'
-                   GROUP BY customer, date_trunc('hour', created_at) HAVING count(*) >= $4
+                   GROUP BY tenant, customer, date_trunc('hour', created_at) HAVING count(*) >= $4
                    UNION ALL
-                   SELECT 'retry spike', customer || ' ' || hour, customer, count || ' too soon in an hour', $1::timestamptz
+                   SELECT tenant, 'retry spike', customer || ' ' || hour, customer, count || ' too soon in an hour', $1::timestamptz
                    FROM denials WHERE hour > $2 AND count >= $4
-                   ON CONFLICT (kind, about) DO NOTHING""",
+                   ON CONFLICT (tenant, kind, about) DO NOTHING""",
                 self.now(),
                 self.now() - self.SINCE,
                 self.amount_minor,
@@ -86,7 +86,7 @@ async def came_too_soon(connection: Connection, customer: str, at: datetime) -> 
     """Count one more request that came too soon, for whoever looks for spikes."""
     await connection.execute(
         """INSERT INTO denials AS known (customer, hour, count) VALUES ($1, date_trunc('hour', $2::timestamptz), 1)
-           ON CONFLICT (customer, hour) DO UPDATE SET count = known.count + 1""",
+           ON CONFLICT (tenant, customer, hour) DO UPDATE SET count = known.count + 1""",
         customer,
         at,
     )

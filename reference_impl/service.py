@@ -12,14 +12,16 @@ from random import Random
 import httpx
 import structlog
 
+from reference_impl.access import Access
 from reference_impl.adjustments import Adjustments
 from reference_impl.admission import Admission, Compartment
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
-from reference_impl.database import Database
+from reference_impl.database import Database, Job
 from reference_impl.initiation import Initiation
 from reference_impl.ledger import Ledger
 from reference_impl.metrics import Metrics
+from reference_impl.migrate import migrate
 from reference_impl.outbox import Outbox
 from reference_impl.parts import Parts
 from reference_impl.rates import RateLimits
@@ -30,10 +32,6 @@ from reference_impl.settings import Settings
 from reference_impl.verifier import DIALECTS
 
 log = structlog.get_logger()
-
-CUSTOMERS_CONNECTIONS = 7
-"""Of the pool's ten: the rest is there for callbacks, reconciliation and notifications, whatever customers are up to."""
-
 
 RATES_EVERY_S = 60.0
 """How often the buckets of rate limits that are over are deleted."""
@@ -54,6 +52,8 @@ class Service:
     """A running service: what the routes call."""
 
     database: Database
+    of_reconciler: Database
+    access: Access
     admission: Admission
     rates: RateLimits
     reviews: Reviews
@@ -81,18 +81,22 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 timeout=settings.provider_timeout_s, trust_env=False, verify=_certificates(settings.notify_url)
             )
         )
-        database = await stack.enter_async_context(Database.at(settings.database_url, settings.environment))
-        customers = database.share(CUSTOMERS_CONNECTIONS)
+        await migrate(settings.database_url, settings.environment, settings.provided_keys)
+        database, of_callbacks, of_reconciler = [
+            await stack.enter_async_context(parts.database(job).open(settings.database_url))
+            for job in (Job.API, Job.CALLBACKS, Job.RECONCILER)
+        ]
+        access = parts.access(database, world.monotonic, settings.access_cache_s)
         states, ledger, metrics = parts.states(), parts.ledger(database), parts.metrics()
-        outbox = parts.outbox(database, notify_http, settings.notify_url, metrics, world.now)
+        outbox = parts.outbox(of_callbacks, notify_http, settings.notify_url, metrics, world.now)
         breaker = parts.breaker(world.monotonic, settings.breaker_failures, settings.breaker_open_s)
         provider = parts.provider(
             provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random, breaker
         )
         most = {Compartment.CUSTOMERS: settings.customers_max, Compartment.CALLBACKS: settings.callbacks_max}
-        keys = parts.keys(customers, settings.key_lease_s, metrics, world.now)
+        keys = parts.keys(database, settings.key_lease_s, metrics, world.now)
         initiation = parts.initiation(
-            customers,
+            database,
             keys,
             states,
             provider,
@@ -102,19 +106,22 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             merchant=settings.merchant,
             environment=settings.environment,
         )
-        callbacks = parts.callbacks(database, verifier, states, ledger, outbox, metrics, world.now, world.monotonic)
-        refunds = parts.refunds(customers, keys, ledger, provider, callbacks, world.now)
-        reconciler = parts.reconciler(database, provider, initiation, refunds, callbacks, metrics, world.now)
+        callbacks = parts.callbacks(of_callbacks, verifier, states, ledger, outbox, metrics, world.now, world.monotonic)
+        refunds = parts.refunds(database, keys, ledger, provider, callbacks, world.now)
+        left = parts.refunds(of_reconciler, keys, ledger, provider, callbacks, world.now)
+        reconciler = parts.reconciler(of_reconciler, provider, initiation, left, callbacks, metrics, world.now)
         comparer = parts.comparer(
-            database,
+            of_reconciler,
             provider,
             world.now,
             window=timedelta(seconds=settings.compare_window_s),
             patience_s=settings.compare_patience_s,
         )
-        adjustments = parts.adjustments(database, ledger, states, outbox, world.now, settings.adjustment_limit_minor)
-        rates = parts.rates(customers, settings.rates, metrics, world.now)
-        reviews = parts.reviews(database, world.now, settings.review_amount_minor, settings.review_failures)
+        adjustments = parts.adjustments(
+            of_reconciler, ledger, states, outbox, world.now, settings.adjustment_limit_minor
+        )
+        rates = parts.rates(database, settings.rates, metrics, world.now)
+        reviews = parts.reviews(of_reconciler, world.now, settings.review_amount_minor, settings.review_failures)
         async with (
             _repeating(settings.review_every_s, reviews.look),
             _repeating(RATES_EVERY_S if settings.rates else 0, rates.forget),
@@ -122,10 +129,12 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             _repeating(settings.reconcile_every_s, reconciler.run),
         ):
             yield Service(
-                database=customers,
+                database=database,
+                of_reconciler=of_reconciler,
+                access=access,
+                admission=parts.admission(most, metrics),
                 rates=rates,
                 reviews=reviews,
-                admission=parts.admission(most, metrics),
                 initiation=initiation,
                 refunds=refunds,
                 callbacks=callbacks,

@@ -6,8 +6,9 @@ from typing import Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from reference_impl.api_keys import NewKey, parse
 from reference_impl.environments import strangers
-from reference_impl.rates import Rate
+from reference_impl.rates import KINDS, Rate
 from reference_impl.verifier import DIALECTS
 
 
@@ -25,9 +26,14 @@ class Settings(BaseSettings):
     callback_secret: SecretStr
     """What verifies callbacks: `whsec_…`, or the provider's public key, as the dialect has it; several, separated by
     spaces, while they are being rotated."""
+    api_keys: SecretStr = SecretStr("")
+    """Keys that a fresh database is given: `tenant/principal:scope,scope:key`, separated by spaces. Others are made by
+    `python -m reference_impl keys make`."""
     merchant: str = Field(min_length=1)
     environment: str = Field(min_length=1)
 
+    access_cache_s: float = Field(default=10, ge=0)
+    """How long a key that was looked up is taken for granted: so long, at most, one that was revoked is still good."""
     key_lease_s: float = Field(default=2, gt=0)
     """After this long, a request that never answered may be resumed by whoever repeats it."""
     provider_timeout_s: float = Field(default=0.5, gt=0)
@@ -43,6 +49,7 @@ class Settings(BaseSettings):
     """The same for callbacks, of which the provider then sends more later."""
     rate_by_address: str = ""
     """So many requests for top-ups in so many seconds, as in `5/60`; empty: no limit. By the address that they come from."""
+    rate_by_principal: str = ""
     rate_by_customer: str = ""
     rate_by_method: str = ""
     """By customer and payment method."""
@@ -81,12 +88,23 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def provided_keys(self) -> tuple[NewKey, ...]:
+        """The keys in `API_KEYS`."""
+        return parse(self.api_keys.get_secret_value())
+
+    @field_validator("api_keys")
+    @classmethod
+    def _are_keys(cls, keys: SecretStr) -> SecretStr:
+        parse(keys.get_secret_value())
+        return keys
+
+    @property
     def rates(self) -> Mapping[str, Rate]:
         """The limits of rates that there are, by what is counted."""
-        texts = {kind: getattr(self, f"rate_by_{kind}") for kind in ("address", "customer", "method", "intent")}
+        texts = {kind: getattr(self, f"rate_by_{kind}") for kind in KINDS}
         return {kind: Rate.read(text) for kind, text in texts.items() if text}
 
-    @field_validator("rate_by_address", "rate_by_customer", "rate_by_method", "rate_by_intent")
+    @field_validator(*(f"rate_by_{kind}" for kind in KINDS))
     @classmethod
     def _is_a_rate(cls, text: str) -> str:
         if text:

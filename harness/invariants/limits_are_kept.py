@@ -9,11 +9,12 @@ SLACK_S = 0.05
 
 BUCKETS: Mapping[str, tuple[str, ...]] = {
     "address": (),
+    "principal": (),
     "customer": ("customer",),
     "method": ("customer", "method"),
     "intent": ("customer", "account", "key"),
 }
-"""What requests have in common that one kind of limit counts together."""
+"""What requests have in common that one kind of limit counts together. The harness has one address, and asks as one principal."""
 
 
 @invariant(needs=("invoked", "answered"))

@@ -237,7 +237,7 @@ class Processes:
         directory: Path,
         preloads: Preloads,
     ) -> None:
-        self.target, self.wire = target, wire
+        self.target, self.wire = target.knowing(keys.principals), wire
         self.secrets: Mapping[str, str] = keys.secrets
         self._keys = keys
         self.target_file, self.directory = target_file, directory
@@ -257,6 +257,10 @@ class Processes:
     @property
     def proxies(self) -> str:
         return self._proxy_server.backend
+
+    @property
+    def principal_keys(self) -> Mapping[str, str]:
+        return self._keys.principals
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -398,7 +402,7 @@ class Processes:
             "merchant": MERCHANT,
             "environment": self.target.environment,
             "dialect": self.target.callbacks.dialect,
-        }
+        } | {f"key_{name}": key for name, key in self._keys.principals.items()}
 
 
 @asynccontextmanager
@@ -427,7 +431,8 @@ async def processes(
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         postgres = PostgresCluster(scratch / "postgres")
-        drawing = asyncio.create_task(draw(target.callbacks.dialect, rng))
+        asking = [name for name, principal in target.principals if principal is not None]
+        drawing = asyncio.create_task(draw(target.callbacks.dialect, rng, asking))
         stack.callback(drawing.cancel)
         proxy_server, _ = await asyncio.gather(
             find_proxy_server(scratch, os.environ, rng, weather=weather), stack.enter_async_context(postgres)

@@ -4,4 +4,6 @@ CREATE TABLE rate_limits (
     bucket  text PRIMARY KEY,
     free_at timestamptz NOT NULL
 );
+GRANT SELECT, INSERT, UPDATE, DELETE ON rate_limits TO topup_api;
+GRANT SELECT ON rate_limits TO topup_reader;
 CREATE INDEX rate_limits_over ON rate_limits (free_at);

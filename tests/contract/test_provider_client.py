@@ -389,7 +389,7 @@ def test_an_open_circuit_sends_nothing_and_ends_the_retries(
     respx_mock: respx.MockRouter, ask: Callable[[ProviderClient], Awaitable[object]]
 ) -> None:
     """Neither a yes nor a no: the outcome stays unknown. Queries go out all the same, for they end it."""
-    charges = respx_mock.post(url__startswith="/v1/payments").respond(500)
+    charges = respx_mock.post(path__startswith="/v1/payments").respond(500)
     respx_mock.get("/v1/payments").respond(200, json={"payments": []})
 
     async def story() -> None:

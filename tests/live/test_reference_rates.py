@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 from structlog.testing import capture_logs
-from test_reference_service import Bench, bench, run
+from test_reference_service import EVE, Bench, bench, run
 
 from reference_impl.rates import Rate
 
 pytestmark = pytest.mark.stack
-
-OPERATOR = {"X-Operator": "eve"}
 
 
 async def ask(b: Bench, *keys: str, **more: Any) -> Counter[int]:
@@ -81,7 +79,7 @@ def test_two_processes_let_in_as_many_as_one(database_url: str) -> None:
     async def story() -> None:
         async with bench(database_url, rate_by_customer="5/3600") as one:
             answers: list[Any] = []
-            async with bench(database_url, rate_by_customer="5/3600", opens=False) as other:
+            async with bench(database_url, rate_by_customer="5/3600", opened=False) as other:
                 with capture_logs():
                     answers = await asyncio.gather(
                         *(
@@ -149,17 +147,16 @@ def test_what_is_odd_goes_on_and_waits_to_be_looked_at(database_url: str) -> Non
             assert await ask(b, "1", "2", "3", method="bad-card") == {402: 3}
             assert await ask(b, *["high"] * 12, amount_minor=5000) == {201: 9, 429: 3}
 
-            queue = (await b.client.get("/admin/reviews")).json()["reviews"]
+            queue = (await b.client.get("/admin/reviews", headers=EVE)).json()["reviews"]
             assert [each["kind"] for each in queue] == ["very high amount", "repeated failures", "retry spike"]
             assert (queue[0]["about"], queue[0]["detail"]) == (high.json()["top_up"], "5000 EUR")
-            assert (await b.client.get("/admin/reviews")).json()["reviews"] == queue
+            assert (await b.client.get("/admin/reviews", headers=EVE)).json()["reviews"] == queue
 
             path = f"/admin/reviews/{queue[0]['review']}/closing"
-            assert (await b.client.post(path, json={"note": "his house"})).status_code == 401
-            assert (await b.client.post(path, json={"note": ""}, headers=OPERATOR)).status_code == 400
-            assert (await b.client.post(path, json={"note": "his house"}, headers=OPERATOR)).status_code == 204
-            assert (await b.client.post(path, json={"note": "again"}, headers=OPERATOR)).status_code == 404
-            assert (await b.client.get("/admin/reviews")).json()["reviews"] == queue[1:]
+            assert (await b.client.post(path, json={"note": ""}, headers=EVE)).status_code == 400
+            assert (await b.client.post(path, json={"note": "his house"}, headers=EVE)).status_code == 204
+            assert (await b.client.post(path, json={"note": "again"}, headers=EVE)).status_code == 404
+            assert (await b.client.get("/admin/reviews", headers=EVE)).json()["reviews"] == queue[1:]
             closed = await b.database.fetchrow("SELECT closed_by, note FROM reviews WHERE closed_at IS NOT NULL")
             assert tuple(closed or ()) == ("eve", "his house")
 
@@ -173,6 +170,6 @@ def test_less_is_not_odd(database_url: str) -> None:
         async with bench(database_url, review_amount_minor=5000, review_failures=3) as b:
             assert await ask(b, "1", "2", method="bad-card") == {402: 2}
             assert (await b.top_up(amount_minor=4999, key="3")).status_code == 201
-            assert (await b.client.get("/admin/reviews")).json()["reviews"] == []
+            assert (await b.client.get("/admin/reviews", headers=EVE)).json()["reviews"] == []
 
     run(story())
