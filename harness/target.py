@@ -214,6 +214,14 @@ class Target(_Model):
             missing["reconciliation-finds-all"] = "it has no [operations.compare]"
         if self.operations.reviews is None:
             missing["odd-is-reviewed"] = "it has no [operations.reviews]"
+        if "limited_by" not in self.operations.top_up.answer:
+            missing["limits-are-kept"] = "its [operations.top_up] names no `limited_by` in the answer"
+        told = {
+            **self.start.env,
+            **{name: value for each in self.start.settings.values() for name, value in each.items()},
+        }
+        if not any("{inbox}" in value for value in told.values()):
+            missing["told-once"] = "it is not told of {inbox}, where customers' messages would go"
         if not self.words:
             missing |= dict.fromkeys(WORDED, "it has no [words]")
         return missing

@@ -78,6 +78,7 @@ class Reconciler:
 
         outcomes = await asyncio.gather(*(one(top_up) for top_up in due))
         found = [await self.finish_refunds(), await self.hear_reversals()]
+        await self.callbacks.outbox.tell_late()
         return await self.report(due, [outcome for several in (*outcomes, *found) for outcome in several])
 
     async def due(self, connection: Connection) -> list[TopUp]:

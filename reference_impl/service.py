@@ -88,7 +88,8 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
         ]
         access = parts.access(database, world.monotonic, settings.access_cache_s)
         states, ledger, metrics = parts.states(), parts.ledger(database), parts.metrics()
-        outbox = parts.outbox(of_callbacks, notify_http, settings.notify_url, metrics, world.now)
+        late_after = timedelta(seconds=settings.late_after_s)
+        outbox = parts.outbox(of_callbacks, notify_http, settings.notify_url, metrics, world.now, late_after)
         breaker = parts.breaker(world.monotonic, settings.breaker_failures, settings.breaker_open_s)
         provider = parts.provider(
             provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random, breaker

@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     adjustment_limit_minor: int = Field(default=10_000, ge=0)
     """A correction of more minor units than this waits for a second person."""
     outbox_every_s: float = Field(default=0.5, gt=0)
+    late_after_s: float = Field(default=900, gt=0)
+    """Who waits for longer is told so, once, when reconciliation next runs."""
     notify_url: str = ""
     """Empty: notifications are written to the log only."""
     log_level: str = "INFO"

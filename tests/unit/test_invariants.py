@@ -1418,6 +1418,32 @@ def refused_for_something_else(story: Story) -> None:
     story.refused()
 
 
+# told-once
+
+
+def notified(story: Story, n: int = 1, status: str = "Processing") -> None:
+    story.event("harness", "notified", top_up=f"tu_{n}", status=status, customer="ann")
+
+
+@holds("told-once")
+def told_that_it_is_late_and_then_that_it_has_come(story: Story) -> None:
+    notified(story)
+    notified(story, 2)
+    notified(story, status="Credit applied")
+
+
+@broken("told-once", "the customer of tu_1 was told 'Processing' 2 times")
+def told_again_that_it_is_late(story: Story) -> None:
+    notified(story)
+    notified(story, status="Payment failed")
+    notified(story)
+
+
+@unknown("told-once", "no notified in the history")
+def nobody_was_told_anything(story: Story) -> None:
+    story.asks()
+
+
 # odd-is-reviewed
 
 

@@ -166,6 +166,7 @@ def _asked_too_often(story: Story) -> None:
         at_least_minor=10**12,
     )
     story.event("service", "review", id="v1", about="tu_98")
+    story.event("harness", "notified", top_up="tu_98", status="Processing", customer="zoe")
 
 
 LIMITED: dict[str, Any] = {"window_s": 1, "wait_s": 0.5}
@@ -587,6 +588,12 @@ def turned_away_again_after_he_had_waited(events: list[Event], victim: Wish) -> 
     refusal = {name: denial[name] for name in ("outcome", "status", "limited_by", "limit", "window_s", "wait_s")}
     events = [event for event in events if event.kind not in ("review",) and event.get("operation") != "reviews"]
     return changed(events, lambda e: e.kind == "answered" and e["id"] == "t98", top_up=None, **refusal)
+
+
+@anomaly("told-once")
+def told_the_same_again(events: list[Event], victim: Wish) -> list[Event]:
+    told = last(events, "notified")
+    return after(events, told, told)
 
 
 @anomaly("odd-is-reviewed")
