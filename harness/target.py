@@ -129,6 +129,12 @@ class Principals(_Model):
 
     default: Principal | None = None
     """Who asks, wherever nobody else is named."""
+    initiator: Principal | None = None
+    """Of the same tenant: may ask for top-ups and look at them, and may not reconcile or compare."""
+    stranger: Principal | None = None
+    """Of another tenant, where it may do everything."""
+    former: Principal | None = None
+    """Of the same tenant, with a key that was revoked."""
 
     def named(self, name: str) -> Principal | None:
         found: Principal | None = getattr(self, name, None)
@@ -222,6 +228,8 @@ class Target(_Model):
         }
         if not any("{inbox}" in value for value in told.values()):
             missing["told-once"] = "it is not told of {inbox}, where customers' messages would go"
+        if not any(self.principals.named(name) for name in ("initiator", "stranger", "former")):
+            missing["access-is-kept"] = "its [principals] name nobody who is to be refused"
         if not self.words:
             missing |= dict.fromkeys(WORDED, "it has no [words]")
         return missing

@@ -1,12 +1,11 @@
 """Plain SQL files, applied in order, once each, whoever starts first."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
 
-from reference_impl.api_keys import NewKey, provide
+from reference_impl.api_keys import Provided, provide
 from reference_impl.environments import stamp
 
 FOLDER = Path(__file__).parent / "migrations"
@@ -14,11 +13,12 @@ FOLDER = Path(__file__).parent / "migrations"
 _BOOKKEEPING = """
 CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL)
 """
+NO_KEYS = Provided()
 _LOCK = 7_021_001
 """Any number that nobody else takes: services that start together migrate one after another."""
 
 
-async def migrate(url: str, environment: str, keys: Sequence[NewKey] = (), folder: Path = FOLDER) -> list[str]:
+async def migrate(url: str, environment: str, keys: Provided = NO_KEYS, folder: Path = FOLDER) -> list[str]:
     """Bring the database up to date in one transaction, with *keys* in it; returns what was applied. Raises if history was
     rewritten, if the database is another environment's, or if one of the keys cannot be.
     """
@@ -31,7 +31,7 @@ async def migrate(url: str, environment: str, keys: Sequence[NewKey] = (), folde
             done = {row["name"]: row["sha256"] for row in await connection.fetch("SELECT name, sha256 FROM migrations")}
             applied = [name for name, sql in files if await _apply(connection, name, sql, done.get(name))]
             await stamp(connection, environment)
-            if keys:
+            if keys != NO_KEYS:
                 await provide(connection, keys)
             return applied
     finally:

@@ -19,6 +19,7 @@ from reference_impl.rates import RateLimits
 from reference_impl.reconciler import Reconciler
 from reference_impl.refunds import Refunds
 from reference_impl.reviews import Reviews
+from reference_impl.signatures import Signatures
 from reference_impl.states import States
 from reference_impl.verifier import Verifier
 
@@ -29,6 +30,7 @@ class Parts:
 
     database: type[Database] = Database
     access: type[Access] = Access
+    signatures: type[Signatures] = Signatures
     admission: type[Admission] = Admission
     rates: type[RateLimits] = RateLimits
     reviews: type[Reviews] = Reviews

@@ -86,7 +86,12 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             await stack.enter_async_context(parts.database(job).open(settings.database_url))
             for job in (Job.API, Job.CALLBACKS, Job.RECONCILER)
         ]
-        access = parts.access(database, world.monotonic, settings.access_cache_s)
+        access = parts.access(
+            database,
+            parts.signatures(database, world.now, settings.signing_secrets),
+            world.monotonic,
+            settings.access_cache_s,
+        )
         states, ledger, metrics = parts.states(), parts.ledger(database), parts.metrics()
         late_after = timedelta(seconds=settings.late_after_s)
         outbox = parts.outbox(of_callbacks, notify_http, settings.notify_url, metrics, world.now, late_after)
