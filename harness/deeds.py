@@ -82,13 +82,17 @@ class Deeds:
         attempts = self._attempts.setdefault(operation.id, [])
         patience_s = operation.args.get("patience_s")
         client = self._client if patience_s is None else self._client.with_patience(float(patience_s))
+        odd = {name: value for name, value in operation.args.items() if name == "at_least_minor"}
         answer = await client.perform(
-            operation.kind, operation.id, len(attempts) + 1, self._values(operation), _principal(operation)
+            operation.kind, operation.id, len(attempts) + 1, self._values(operation), _principal(operation), **odd
         )
         attempts.append(answer.outcome)
         if operation.kind == "compare":
             for row in answer.rows:
                 self._recorder.record("service", "finding", id=operation.id, **row)
+        if operation.kind == "reviews":
+            for row in answer.rows:
+                self._recorder.record("service", "review", id=operation.id, **row)
         named = answer.facts.get("refund" if operation.kind == "refund" else "top_up")
         if named:
             self._named[operation.id] = str(named)

@@ -169,6 +169,9 @@ def test_what_a_target_does_not_offer_is_said_with_the_reason(tmp_path: Path) ->
         "duplicates-are-counted": "it has no [operations.figures]",
         "access-is-kept": "its [principals] name nobody who is to be refused",
         "reconciliation-finds-all": "it has no [operations.compare]",
+        "odd-is-reviewed": "it has no [operations.reviews]",
+        "limits-are-kept": "its [operations.top_up] names no `limited_by` in the answer",
+        "told-once": "it is not told of {inbox}, where customers' messages would go",
         "told-the-truth": "it has no [words]",
         "status-never-goes-back": "it has no [words]",
     }
