@@ -11,7 +11,7 @@ from harness.locust import put_load
 from harness.outcomes import Outcome, of_status, together
 from harness.plan import Operation, Plan
 from harness.provider import ProviderError
-from harness.stack import Stack
+from harness.stack import Stack, StackError
 
 ATTEMPTS = 8
 AGAIN_S = 0.3
@@ -53,6 +53,8 @@ class Deeds:
                 await self._at_the_provider(operation)
             case "forge":
                 await self._forge(operation)
+            case "adopt_secret" | "rotate_secret" if self._stack.target.rotates:
+                await self._at_the_secret(operation)
             case "load":
                 await self._load(operation)
             case _ if self._stack.target.operations.named(operation.kind) is None:
@@ -130,6 +132,18 @@ class Deeds:
             self._answered(operation, Outcome.NOT_DONE, str(error))
         else:
             self._answered(operation, Outcome.DONE, "the provider's word")
+
+    async def _at_the_secret(self, operation: Operation) -> None:
+        try:
+            if operation.kind == "adopt_secret":
+                await self._stack.adopt_secret()
+            else:
+                overlap_s, old_for_s = (float(operation.args[name]) for name in ("overlap_s", "old_for_s"))
+                await self._stack.rotate_secret(overlap_s, old_for_s)
+        except (ProviderError, StackError) as error:
+            self._answered(operation, Outcome.NOT_DONE, str(error))
+        else:
+            self._answered(operation, Outcome.DONE, "the operator's word")
 
     async def _forge(self, operation: Operation) -> None:
         args = {name: value for name, value in operation.args.items() if name != "forgery"}

@@ -156,6 +156,25 @@ class Draft:
         """An attacker sends a callback about a top-up's payment, and waits for the answer."""
         self._do(Operation(id=self._next("f"), kind="forge", about=about, args={"forgery": forgery, **args}))
 
+    def advance(self, seconds: float) -> None:
+        """Time passes on the provider's clock, and what is due in it is sent."""
+        self._do(Operation(id=self._next("w"), kind="advance", args={"seconds": seconds}))
+
+    def adopt_secret(self) -> None:
+        """The operator makes the next callback secret known to the service, beside the one that signs."""
+        self._do(Operation(id=self._next("k"), kind="adopt_secret"))
+
+    def rotate_secret(self, *, overlap_s: float, old_for_s: float) -> None:
+        """The provider signs with it, for *overlap_s* on its clock also with the old one, which the service believes for
+        *old_for_s* real seconds more.
+        """
+        args: dict[str, Scalar] = {"overlap_s": overlap_s, "old_for_s": old_for_s}
+        self._do(Operation(id=self._next("k"), kind="rotate_secret", args=args))
+
+    def time_passes(self, seconds: float) -> None:
+        """Real time, for what ends by the clock."""
+        self._add(Wait("time-passed", seconds))
+
     def quiet(self, at_most_s: float = 10.0) -> None:
         """Wait until every callback that is due has been attempted."""
         self._add(Wait("callbacks-attempted", at_most_s))

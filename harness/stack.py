@@ -159,6 +159,14 @@ class Stack(Protocol):
         """What must never be found in a log, by name."""
         ...
 
+    async def adopt_secret(self) -> None:
+        """Make the next callback secret known to the service. Raises `StackError` when it does not come up with it."""
+        ...
+
+    async def rotate_secret(self, overlap_s: float, old_for_s: float) -> None:
+        """Have the provider sign with it, and the service told when the old one ends. Raises `StackError` likewise."""
+        ...
+
     async def watch(self) -> Watch:
         """Somebody who sees the database of the service that is up, past every link. Raises `StackError` where nobody can."""
         ...

@@ -150,6 +150,12 @@ class Target(_Model):
             )
         return self.model_copy(update={"callbacks": self.callbacks.model_copy(update={"dialect": dialect})})
 
+    @property
+    def rotates(self) -> bool:
+        """Whether it can be told of a callback secret that was rotated out, and of its end."""
+        told = " ".join(self.start.env.values())
+        return "{old_secret}" in told and "{old_secret_until}" in told
+
     def unoffered(self) -> dict[str, str]:
         """Kinds of event that this target cannot yield, or promises that it cannot be held to, and why. Not weighed."""
         operations = {"transition": "timeline", "discrepancy": "discrepancies", "ledger-read": "entries"}
@@ -165,6 +171,8 @@ class Target(_Model):
             missing["duplicates-are-counted"] = "it has no [operations.figures]"
         if self.operations.compare is None:
             missing["reconciliation-finds-all"] = "it has no [operations.compare]"
+        if not self.rotates:
+            missing["rotation-refuses-nobody"] = "its [start.env] has no {old_secret} and {old_secret_until}"
         if not self.words:
             missing |= dict.fromkeys(WORDED, "it has no [words]")
         return missing

@@ -61,7 +61,8 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
     """A service with its connections and background loops; all of them end with the block."""
     async with AsyncExitStack() as stack:
         # First what can be wrong without anybody's help: a service without a secret must not get as far as a database.
-        verifier = parts.verifier(settings.callback_secret.get_secret_value(), DIALECTS[settings.callback_dialect])
+        dialect = DIALECTS[settings.callback_dialect]
+        verifier = parts.verifier(settings.callback_secret.get_secret_value(), dialect, settings.outgoing)
         provider_http = await stack.enter_async_context(_provider_http(settings, world))
         notify_http = await stack.enter_async_context(
             httpx.AsyncClient(

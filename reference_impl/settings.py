@@ -2,11 +2,11 @@
 
 from typing import Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AwareDatetime, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from reference_impl.environments import strangers
-from reference_impl.verifier import DIALECTS
+from reference_impl.verifier import DIALECTS, Outgoing
 
 
 class Settings(BaseSettings):
@@ -23,6 +23,10 @@ class Settings(BaseSettings):
     callback_secret: SecretStr
     """What verifies callbacks: `whsec_…`, or the provider's public key, as the dialect has it; several, separated by
     spaces, while they are being rotated."""
+    callback_secret_old: SecretStr | None = None
+    """One that was rotated out and is still believed until `callback_secret_old_until`."""
+    callback_secret_old_until: AwareDatetime | None = None
+    """Its end, as in `2026-01-31T12:00:00Z`. It needs one: what has none is forgotten, and good for ever."""
     merchant: str = Field(min_length=1)
     environment: str = Field(min_length=1)
 
@@ -43,6 +47,23 @@ class Settings(BaseSettings):
     notify_url: str = ""
     """Empty: notifications are written to the log only."""
     log_level: str = "INFO"
+
+    @property
+    def outgoing(self) -> Outgoing | None:
+        """The secret that was rotated out, with its end; None while none is."""
+        old, until = self.callback_secret_old, self.callback_secret_old_until
+        return Outgoing(old.get_secret_value(), until) if old and until else None
+
+    @field_validator("callback_secret_old", "callback_secret_old_until", mode="before")
+    @classmethod
+    def _is_set(cls, value: object) -> object:
+        return value or None
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if (self.callback_secret_old is None) != (self.callback_secret_old_until is None):
+            raise ValueError("CALLBACK_SECRET_OLD and CALLBACK_SECRET_OLD_UNTIL go together: set both, or neither")
+        return self
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:

@@ -11,6 +11,8 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -35,6 +37,8 @@ from harness.wire.tap import Tap
 from harness.witness import Watch, WitnessError, watching
 
 READY_POLL_S = 0.01
+UNTIL_ROTATED = timedelta(days=1)
+"""How long the secret that signs stays good beside one that was only made known."""
 PROVIDER_READY_S = 20.0
 MERCHANT = "chaos-merchant"
 PROVIDER_COMMAND = (sys.executable, "-m", "fake_provider")
@@ -178,10 +182,11 @@ class Processes:
         wire: Wire,
         keys: Keys,
         directory: Path,
+        rng: Random,
     ) -> None:
         self.target, self.wire = target, wire
-        self.secrets: Mapping[str, str] = keys.secrets
-        self._keys = keys
+        self._keys, self._rng = keys, rng
+        self._adopted = False
         self.target_file, self.directory = target_file, directory
         self._postgres, self._proxy_server = postgres, proxy_server
         self._ports = {"service": free_port(), "provider": free_port()}
@@ -205,6 +210,10 @@ class Processes:
     def remarks(self) -> tuple[str, ...]:
         """What a reader of the results should know about how the stack was made."""
         return tuple(self._proxy_server.remarks)
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        return self._keys.secrets
 
     @property
     def provider_url(self) -> str:
@@ -248,6 +257,24 @@ class Processes:
         )
         self.nodes["service"] = self._service
         await self._service.start()
+
+    async def adopt_secret(self) -> None:
+        """Restart the service with the next callback secret beside the one that signs: before the provider changes over."""
+        if self._adopted:
+            return
+        new = await draw(self.target.callbacks.dialect, self._rng)
+        self._keys, self._adopted = self._keys.followed_by(new, datetime.now(UTC) + UNTIL_ROTATED), True
+        await self._reconfigure()
+
+    async def rotate_secret(self, overlap_s: float, old_for_s: float) -> None:
+        """Have the provider sign with the next secret, beside the old one for *overlap_s* on its clock, and restart the
+        service with an end for the old one, in *old_for_s* real seconds.
+        """
+        await self.adopt_secret()
+        await self.provider.rotate_key(self._keys.signing, overlap_s)
+        end = datetime.now(UTC) + timedelta(seconds=old_for_s)
+        self._keys, self._adopted = replace(self._keys, old_until=end.isoformat()), False
+        await self._reconfigure()
 
     async def watch(self) -> Watch:
         """Somebody who sees the service's database; the same for as long as it serves."""
@@ -313,6 +340,13 @@ class Processes:
         await tap.start(proxy.address)
         self.links[name] = Link(name, tap, proxy)
 
+    async def _reconfigure(self) -> None:
+        """The service again, on the same database, with the settings that hold now."""
+        assert self._service is not None
+        self._service.env = fill(self.target.start.env, self._values(f"topups_{self._databases}"))
+        await self._service.stop()
+        await self._service.start()
+
     def _callback_url(self) -> str:
         return f"http://{self.links['hook'].url}{self.callback_path}"
 
@@ -326,6 +360,8 @@ class Processes:
             "api": f"http://{self.links['api'].url}",
             "api_key": self._keys.api,
             "secret": self._keys.receiver,
+            "old_secret": self._keys.old_receiver,
+            "old_secret_until": self._keys.old_until,
             "merchant": MERCHANT,
             "environment": self.target.environment,
             "dialect": self.target.callbacks.dialect,
@@ -363,7 +399,7 @@ async def processes(
             find_proxy_server(scratch, os.environ, rng, weather=weather), stack.enter_async_context(postgres)
         )
         stack.push_async_callback(proxy_server.close)
-        up = Processes(target_file, target, postgres, proxy_server, Wire(), await drawing, directory)
+        up = Processes(target_file, target, postgres, proxy_server, Wire(), await drawing, directory, rng)
         stack.push_async_callback(up.close)
         await up.open_links(named=named)
         await asyncio.gather(up.start_provider(panel_url), up.serve(mutant))

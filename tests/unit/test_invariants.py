@@ -980,6 +980,42 @@ def a_service_that_was_started_again(story: Story) -> None:
     story.figures(1)
 
 
+# rotation-refuses-nobody
+
+
+@holds("rotation-refuses-nobody")
+def callbacks_believed_at_each_step_of_a_rotation(story: Story) -> None:
+    """What was refused before, or for want of a database, or was forged, is none of it."""
+    story.callback(status=401)
+    story.done("adopt_secret", "k1")
+    story.callback()
+    story.done("rotate_secret", "k2")
+    story.callback(2, status=503)
+    story.callback(2)
+    story.callback(3, forgery="retired-key", status=401)
+
+
+@broken("rotation-refuses-nobody", "a genuine callback about pay_1 was answered 401", "pay_1", "late")
+def a_callback_of_the_old_secret_refused_while_both_are_good(story: Story) -> None:
+    story.captured()
+    story.done("adopt_secret", "k1")
+    story.callback(status=401)
+    story.callback()
+
+
+@unknown("rotation-refuses-nobody", "no secret was rotated")
+def a_rotation_that_did_not_come_to_pass(story: Story) -> None:
+    story.done("rotate_secret", "k1", outcome="not-done")
+    story.callback(status=401)
+
+
+@unknown("rotation-refuses-nobody", "no genuine callback came since")
+def a_rotation_after_the_last_callback(story: Story) -> None:
+    story.callback()
+    story.done("rotate_secret", "k1")
+    story.callback(forgery="retired-key", status=401)
+
+
 # reconciliation-finds-all
 
 

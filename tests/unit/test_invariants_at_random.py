@@ -124,6 +124,7 @@ def runs(draw: st.DrawFn) -> Told:
     story, written = Story(), dict[int | str, float]()
     story.plan(about=tuple(INVARIANTS))
     story.figures(0)
+    story.done("rotate_secret", "k1")
     tellings = {wish.n: list(_moments(story, wish, written)) for wish in wishes}
     for n in draw(st.permutations([n for n, moments in tellings.items() for _ in moments])):
         tellings[n].pop(0)()
@@ -520,6 +521,14 @@ def a_forgery_that_tripped_the_receiver(events: list[Event], victim: Wish) -> li
 def a_forgery_that_was_acknowledged(events: list[Event], victim: Wish) -> list[Event]:
     answer = next(e for e in events if e.kind == "answer" and e["hostile"])
     return changed(events, lambda e: e is answer, status=200, acknowledged=True)
+
+
+@anomaly("rotation-refuses-nobody", "late")
+def a_genuine_callback_that_was_not_believed(events: list[Event], victim: Wish) -> list[Event]:
+    """It came again, and was."""
+    answer = next(e for e in events if e.kind == "answer" and e["payment"] == f"pay_{victim.n}" and e["acknowledged"])
+    sent = next(e for e in events if e.kind == "delivery" and e["delivery"] == answer["delivery"])
+    return after(events, sent, with_facts(answer, status=401, acknowledged=False))
 
 
 @anomaly("no-secret-in-logs")
