@@ -59,6 +59,8 @@ class Deeds:
                 await self._load(operation)
             case _ if self._stack.target.operations.named(operation.kind) is None:
                 self._recorder.record("harness", "not-offered", operation=operation.kind, id=operation.id)
+            case "correct" | "approve":
+                await self._correct(operation)
             case _:
                 await self._perform(operation)
 
@@ -144,6 +146,19 @@ class Deeds:
             self._answered(operation, Outcome.NOT_DONE, str(error))
         else:
             self._answered(operation, Outcome.DONE, "the operator's word")
+
+    async def _correct(self, operation: Operation) -> None:
+        """What an operator wants done about what was found of a top-up's payment: all that was captured is to be credited."""
+        named = self._stack.target.operations.findings
+        orders = await self._stack.provider.orders_of(self._named.get(operation.about, "unknown"))
+        rows = (await self._client.ask(named, {"run": self._name})).rows if named and orders else ()
+        found = next((row["finding"] for row in rows if row.get("payment") == orders[-1]["id"]), None)
+        if found is None:
+            self._answered(operation, Outcome.NOT_DONE, f"nothing was found of {operation.about}")
+            return
+        values = self._values(operation) | {"payment": orders[-1]["id"], "finding": found, "by": operation.args["by"]}
+        amount_minor = operation.amount_minor or orders[-1]["captured_minor"]
+        await self._client.perform(operation.kind, operation.id, 1, values | {"amount_minor": amount_minor})
 
     async def _forge(self, operation: Operation) -> None:
         args = {name: value for name, value in operation.args.items() if name != "forgery"}

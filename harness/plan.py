@@ -17,7 +17,8 @@ Scalar: TypeAlias = str | int | float | bool
 class Operation:
     """Something that a client, a customer or an attacker does. `id` is its handle inside the plan ("t1").
 
-    `kind` is a verb of the target (`open_account`, `top_up`, `refund`, `status`, `balance`, `reconcile`) or of the world
+    `kind` is a verb of the target (`open_account`, `top_up`, `refund`, `status`, `balance`, `reconcile`, and an
+    operator's `correct` and `approve`) or of the world
     around it: `pay`, `decline` (the customer at the provider), `give_back` (a refund at the provider, past the service),
     `dispute`, `win`, `lose` (the customer's bank), `forge` (an attacker at the callback endpoint), `advance` (the provider's
     test clock), `release` (callbacks that a mood held back), `adopt_secret`, `rotate_secret` (the operator, who changes what

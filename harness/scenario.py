@@ -144,6 +144,14 @@ class Draft:
         """The service is made to compare its books with the provider's, and to say what differs."""
         self._do(Operation(id=self._next("o"), kind="compare", args={"patience_s": COMPARE_S}))
 
+    def correct(self, top_up: str, *, by: str) -> None:
+        """An operator asks that what was captured for a top-up, and found not to be credited, is credited."""
+        self._do(Operation(id=self._next("u"), kind="correct", about=top_up, args={"by": by}))
+
+    def approve(self, top_up: str, *, by: str) -> None:
+        """An operator approves what was asked for."""
+        self._do(Operation(id=self._next("v"), kind="approve", about=top_up, args={"by": by}))
+
     def release(self) -> None:
         """Let go what a mood holds back."""
         self._do(Operation(id=self._next("l"), kind="release"))

@@ -97,10 +97,19 @@ class Operations(_Model):
     reconcile: Operation | None = None
     figures: Operation | None = None
     compare: Operation | None = None
+    findings: Operation | None = None
+    correct: Operation | None = None
+    approve: Operation | None = None
 
     def named(self, kind: str) -> Operation | None:
         found: Operation | None = getattr(self, kind, None)
         return found
+
+
+class Corrections(_Model):
+    """How operators correct: one of more minor units than `limit_minor` needs a second person's approval."""
+
+    limit_minor: int = Field(ge=0)
 
 
 class States(_Model):
@@ -121,6 +130,7 @@ class Target(_Model):
     operations: Operations
     words: dict[str, Word] = Field(default_factory=dict)
     states: States | None = None
+    corrections: Corrections | None = None
 
     @field_validator("environment")
     @classmethod
@@ -171,6 +181,14 @@ class Target(_Model):
             missing["duplicates-are-counted"] = "it has no [operations.figures]"
         if self.operations.compare is None:
             missing["reconciliation-finds-all"] = "it has no [operations.compare]"
+        if self.corrections is None or None in (
+            self.operations.findings,
+            self.operations.correct,
+            self.operations.approve,
+        ):
+            missing["corrections-are-approved"] = (
+                "it has no [corrections], or no operation of findings, correct and approve"
+            )
         if not self.rotates:
             missing["rotation-refuses-nobody"] = "its [start.env] has no {old_secret} and {old_secret_until}"
         if not self.words:

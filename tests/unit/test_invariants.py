@@ -980,6 +980,76 @@ def a_service_that_was_started_again(story: Story) -> None:
     story.figures(1)
 
 
+# corrections-are-approved
+
+
+@holds("corrections-are-approved")
+def a_large_correction_approved_by_another_and_a_small_one_by_nobody(story: Story) -> None:
+    story.plan(correction_limit_minor=500)
+    story.corrects(1, 501)
+    story.approves(1, by="eve", outcome="not-done")
+    story.approves(1, by="max")
+    story.corrects(2, 500)
+    story.entry(1, 501, correction="fi_1")
+    story.entry(2, 500, correction="fi_2")
+    story.audited()
+
+
+@holds("corrections-are-approved")
+def a_large_correction_that_waits_for_ever(story: Story) -> None:
+    story.plan(correction_limit_minor=499)
+    story.corrects()
+    story.approves(by="eve", outcome="not-done")
+    story.audited()
+
+
+@broken("corrections-are-approved", "pay_1 was corrected by 500 (minor units), and eve alone had a hand in it", "pay_1")
+def a_large_correction_approved_by_who_asked_for_it(story: Story) -> None:
+    story.plan(correction_limit_minor=499)
+    story.corrects()
+    story.approves(by="eve")
+    story.approves(by="max", outcome="not-done")
+    story.approves(2, by="max")
+    story.entry(correction="fi_1")
+    story.audited()
+
+
+@broken("corrections-are-approved", "pay_1 was corrected by -500 (minor units), and eve alone", "pay_1")
+def a_large_correction_that_takes_back_and_did_not_wait(story: Story) -> None:
+    story.plan(correction_limit_minor=499)
+    story.corrects(amount=-500)
+    story.entry(amount=-500, correction="fi_1")
+    story.audited()
+
+
+@unknown("corrections-are-approved", "the target says of no correction that it is too large for one person")
+def corrections_without_a_limit(story: Story) -> None:
+    story.plan()
+    story.corrects()
+    story.audited()
+
+
+@unknown("corrections-are-approved", "no correction was asked for that is too large for one person")
+def corrections_that_are_small_or_were_refused(story: Story) -> None:
+    story.plan(correction_limit_minor=500)
+    story.corrects()
+    story.corrects(2, 501, outcome="not-done")
+    story.audited()
+
+
+@holds("reversed-once")
+@holds("credited-at-most-once")
+def a_payment_credited_by_a_correction(story: Story) -> None:
+    """It is no dispute that was won, and no second credit."""
+    story.captured()
+    story.captured(2)
+    story.back(2)
+    story.entry(2)
+    story.debit(2)
+    story.entry(correction="fi_1")
+    story.audited()
+
+
 # rotation-refuses-nobody
 
 

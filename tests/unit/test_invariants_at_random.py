@@ -122,7 +122,8 @@ def runs(draw: st.DrawFn) -> Told:
         for wish, fall in zip(wishes, ["refunded", *draw(rest)], strict=False)
     ]
     story, written = Story(), dict[int | str, float]()
-    story.plan(about=tuple(INVARIANTS))
+    story.plan(about=tuple(INVARIANTS), correction_limit_minor=0)
+    story.corrects(0)
     story.figures(0)
     story.done("rotate_secret", "k1")
     tellings = {wish.n: list(_moments(story, wish, written)) for wish in wishes}
@@ -521,6 +522,12 @@ def a_forgery_that_tripped_the_receiver(events: list[Event], victim: Wish) -> li
 def a_forgery_that_was_acknowledged(events: list[Event], victim: Wish) -> list[Event]:
     answer = next(e for e in events if e.kind == "answer" and e["hostile"])
     return changed(events, lambda e: e is answer, status=200, acknowledged=True)
+
+
+@anomaly("corrections-are-approved")
+def a_credit_by_hand_that_nobody_approved(events: list[Event], victim: Wish) -> list[Event]:
+    entry = entry_of(events, victim)
+    return changed(events, lambda e: e is entry, correction="fi_1")
 
 
 @anomaly("rotation-refuses-nobody", "late")
