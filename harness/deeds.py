@@ -55,6 +55,8 @@ class Deeds:
                 await self._forge(operation)
             case "adopt_secret" | "rotate_secret" if self._stack.target.rotates:
                 await self._at_the_secret(operation)
+            case "start_mixed" if operation.args["mix"] in self._stack.target.start.mixed:
+                await self._start_mixed(operation)
             case "load":
                 await self._load(operation)
             case _ if self._stack.target.operations.named(operation.kind) is None:
@@ -146,6 +148,18 @@ class Deeds:
             self._answered(operation, Outcome.NOT_DONE, str(error))
         else:
             self._answered(operation, Outcome.DONE, "the operator's word")
+
+    async def _start_mixed(self, operation: Operation) -> None:
+        """An operator starts the service with settings that do not belong together."""
+        mix = str(operation.args["mix"])
+        try:
+            start = await self._stack.start_mixed(mix)
+        except StackError as error:
+            self._answered(operation, Outcome.UNKNOWN, str(error))
+            return
+        named = sorted(name for name in self._stack.target.start.mixed[mix] if name in start.says)
+        self._recorder.record("harness", "start", mix=mix, code=start.code, named=named)
+        self._answered(operation, Outcome.DONE, f"tried; exit code {start.code}")
 
     async def _correct(self, operation: Operation) -> None:
         """What an operator wants done about what was found of a top-up's payment: all that was captured is to be credited."""

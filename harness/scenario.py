@@ -179,6 +179,10 @@ class Draft:
         args: dict[str, Scalar] = {"overlap_s": overlap_s, "old_for_s": old_for_s}
         self._do(Operation(id=self._next("k"), kind="rotate_secret", args=args))
 
+    def start_mixed(self, mix: str) -> None:
+        """The operator starts another process of the service, with one of the target's mixes of settings."""
+        self._do(Operation(id=self._next("k"), kind="start_mixed", args={"mix": mix}))
+
     def time_passes(self, seconds: float) -> None:
         """Real time, for what ends by the clock."""
         self._add(Wait("time-passed", seconds))

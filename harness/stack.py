@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,14 @@ from harness.witness import Watch
 
 class StackError(Exception):
     """The stack did not come up; the message says which part, why, and where its log is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a start of the service ended: `code` is its exit code, None where it was up and served. `says` are its last lines."""
+
+    code: int | None
+    says: str
 
 
 class Node(Protocol):
@@ -157,6 +166,13 @@ class Stack(Protocol):
     @property
     def secrets(self) -> Mapping[str, str]:
         """What must never be found in a log, by name."""
+        ...
+
+    async def start_mixed(self, mix: str) -> Start:
+        """Start another process of the service with settings that do not belong together, and end it if it serves.
+
+        Raises `StackError` when it does neither in time.
+        """
         ...
 
     async def adopt_secret(self) -> None:

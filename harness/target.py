@@ -36,6 +36,8 @@ class Start(_Model):
     `mutants` names the bugs that there are. A service in Python that is killed often starts faster when the modules in
     `preload` are imported once, and each start is a fork of the process that has them: they must not look at their
     environment, open anything or start a thread when they are imported.
+
+    `mixed` names settings that do not belong together, each as what it changes in `env`: with them it must not start.
     """
 
     command: list[str]
@@ -43,6 +45,7 @@ class Start(_Model):
     preload: list[str] = Field(default_factory=list)
     mutants: list[str] = Field(default_factory=list)
     env: dict[str, str] = Field(default_factory=dict)
+    mixed: dict[str, dict[str, str]] = Field(default_factory=dict)
     ready: str = "GET /healthz"
     ready_within_s: float = 20.0
 
@@ -189,6 +192,8 @@ class Target(_Model):
             missing["corrections-are-approved"] = (
                 "it has no [corrections], or no operation of findings, correct and approve"
             )
+        if not self.start.mixed:
+            missing["mixed-starts-are-refused"] = "it has no [start.mixed]"
         if not self.rotates:
             missing["rotation-refuses-nobody"] = "its [start.env] has no {old_secret} and {old_secret_until}"
         if not self.words:

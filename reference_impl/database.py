@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 
+from reference_impl.environments import Environments
 from reference_impl.migrate import migrate
 
 if TYPE_CHECKING:
@@ -55,9 +56,11 @@ class Database:
 
     @classmethod
     @asynccontextmanager
-    async def at(cls, url: str, environment: str) -> AsyncIterator["Database"]:
+    async def at(
+        cls, url: str, environment: str, environments: Environments | None = None
+    ) -> AsyncIterator["Database"]:
         """The database at *url*, brought up to the newest migration. Raises if it is another environment's."""
-        await migrate(url, environment)
+        await migrate(url, environment, environments=environments)
         pool = await asyncpg.create_pool(
             url,
             min_size=1,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import asyncpg
 
-from reference_impl.environments import stamp
+from reference_impl.environments import Environments
 
 FOLDER = Path(__file__).parent / "migrations"
 
@@ -16,7 +16,9 @@ _LOCK = 7_021_001
 """Any number that nobody else takes: services that start together migrate one after another."""
 
 
-async def migrate(url: str, environment: str, folder: Path = FOLDER) -> list[str]:
+async def migrate(
+    url: str, environment: str, folder: Path = FOLDER, environments: Environments | None = None
+) -> list[str]:
     """Bring the database up to date in one transaction; returns what was applied. Raises if history was rewritten, or if
     the database is another environment's.
     """
@@ -28,7 +30,7 @@ async def migrate(url: str, environment: str, folder: Path = FOLDER) -> list[str
             await connection.execute(_BOOKKEEPING)
             done = {row["name"]: row["sha256"] for row in await connection.fetch("SELECT name, sha256 FROM migrations")}
             applied = [name for name, sql in files if await _apply(connection, name, sql, done.get(name))]
-            await stamp(connection, environment)
+            await (environments or Environments()).stamp(connection, environment)
             return applied
     finally:
         await connection.close()

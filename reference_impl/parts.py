@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from reference_impl.adjustments import Adjustments
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
+from reference_impl.environments import Environments
 from reference_impl.initiation import Initiation
 from reference_impl.keys import IdempotencyKeys
 from reference_impl.ledger import Ledger
@@ -34,3 +35,4 @@ class Parts:
     metrics: type[Metrics] = Metrics
     comparer: type[Comparer] = Comparer
     adjustments: type[Adjustments] = Adjustments
+    environments: type[Environments] = Environments

@@ -61,6 +61,8 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
     """A service with its connections and background loops; all of them end with the block."""
     async with AsyncExitStack() as stack:
         # First what can be wrong without anybody's help: a service without a secret must not get as far as a database.
+        environments = parts.environments()
+        environments.insist(settings.environment, settings.api_keys, settings.endpoints)
         dialect = DIALECTS[settings.callback_dialect]
         verifier = parts.verifier(settings.callback_secret.get_secret_value(), dialect, settings.outgoing)
         provider_http = await stack.enter_async_context(_provider_http(settings, world))
@@ -69,7 +71,9 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 timeout=settings.provider_timeout_s, trust_env=False, verify=_certificates(settings.notify_url)
             )
         )
-        database = await stack.enter_async_context(Database.at(settings.database_url, settings.environment))
+        database = await stack.enter_async_context(
+            Database.at(settings.database_url, settings.environment, environments)
+        )
         states, ledger, metrics = parts.states(), parts.ledger(database), parts.metrics()
         outbox = parts.outbox(database, notify_http, settings.notify_url, metrics, world.now)
         provider = parts.provider(provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random)

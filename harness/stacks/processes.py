@@ -22,7 +22,7 @@ import httpx
 from harness.cache import run_dir
 from harness.guard import inspect
 from harness.provider import ProviderControl
-from harness.stack import Link, Node, StackError, Wire
+from harness.stack import Link, Node, StackError, Start, Wire
 from harness.stacks.children import Child, start_child
 from harness.stacks.keys import Keys, draw
 from harness.stacks.ports import LOOPBACK, free_port
@@ -85,13 +85,11 @@ class ServiceProcess:
         async with httpx.AsyncClient(timeout=2.0, trust_env=False, verify=False) as client:  # noqa: S501
             while not (_listens(self._ready) and await _answers(client, self._ready)):
                 if not self._child.alive:
-                    raise StackError(
-                        f"the {self.name} ended before it was ready; its log ({self.log}):\n{self._tail()}"
-                    )
+                    raise StackError(f"the {self.name} ended before it was ready; its log ({self.log}):\n{self.tail()}")
                 if loop.time() > deadline:
                     raise StackError(
                         f"the {self.name} was not ready ({self._ready}) within {self._within_s:g} s; "
-                        f"its log ({self.log}):\n{self._tail()}"
+                        f"its log ({self.log}):\n{self.tail()}"
                     )
                 await asyncio.sleep(READY_POLL_S)
 
@@ -129,7 +127,13 @@ class ServiceProcess:
             self._read += len(text)
         return text.decode("utf-8", "replace").splitlines()
 
-    def _tail(self) -> str:
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code; None while it runs, or was never started."""
+        return self._child.returncode if self._child is not None else None
+
+    def tail(self) -> str:
+        """The last lines that it wrote."""
         return self._child.log_tail() if self._child is not None else ""
 
 
@@ -257,6 +261,30 @@ class Processes:
         )
         self.nodes["service"] = self._service
         await self._service.start()
+
+    async def start_mixed(self, mix: str) -> Start:
+        """Beside the service, on a port of its own and on the same database."""
+        assert self._service is not None
+        start, port = self.target.start, free_port()
+        values = self._values(f"topups_{self._databases}") | {"port": str(port)}
+        env = fill(start.env, values) | fill(start.mixed[mix], values)
+        ready = f"http://{LOOPBACK}:{port}{start.ready.partition(' ')[2]}"
+        log = self.directory / f"service-{self._databases}-{mix}.log"
+        log.unlink(missing_ok=True)
+        mixed = ServiceProcess(
+            f"service with {mix}", self._service.command, env, log, ready, start.ready_within_s, self._preloaded
+        )
+        try:
+            await mixed.start()
+        except StackError:
+            code = mixed.returncode
+            if code is None:
+                raise
+            return Start(code, mixed.tail())
+        else:
+            return Start(None, mixed.tail())
+        finally:
+            await mixed.stop()
 
     async def adopt_secret(self) -> None:
         """Restart the service with the next callback secret beside the one that signs: before the provider changes over."""

@@ -65,6 +65,10 @@ class Story:
     def fault_ended(self, id: str, touched: int) -> Event:
         return self.event("harness", "fault-ended", id=id, fault="latency", touched=touched)
 
+    def starts_mixed(self, code: int | None, *named: str, mix: str = "live-key") -> Event:
+        """Another process of the service is started with what does not belong together, and ends; without a code, it serves."""
+        return self.event("harness", "start", mix=mix, code=code, named=list(named))
+
     def settled(self, reason: str | None = None, took_s: float = 0.5) -> Event:
         return self.event("harness", "settled", reason=reason, took_s=took_s)
 

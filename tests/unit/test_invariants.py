@@ -1050,6 +1050,35 @@ def a_payment_credited_by_a_correction(story: Story) -> None:
     story.audited()
 
 
+# mixed-starts-are-refused
+
+
+@holds("mixed-starts-are-refused")
+def mixes_that_ended_with_an_error_and_said_why(story: Story) -> None:
+    story.starts_mixed(1, "PROVIDER_API_KEY")
+    story.starts_mixed(3, "ENVIRONMENT", mix="database-of-another")
+
+
+@broken("mixed-starts-are-refused", "it started with live-key, and served")
+def a_mix_that_was_warned_of_and_served(story: Story) -> None:
+    story.starts_mixed(None, "PROVIDER_API_KEY")
+
+
+@broken("mixed-starts-are-refused", "it ended as if all were well")
+def a_mix_that_ended_without_an_error(story: Story) -> None:
+    story.starts_mixed(0, "PROVIDER_API_KEY")
+
+
+@broken("mixed-starts-are-refused", "it ended with 1 and did not say which setting is wrong")
+def a_mix_that_fell_over_something_else(story: Story) -> None:
+    story.starts_mixed(1)
+
+
+@unknown("mixed-starts-are-refused", "no start in the history")
+def a_service_that_was_started_once(story: Story) -> None:
+    story.callback()
+
+
 # rotation-refuses-nobody
 
 

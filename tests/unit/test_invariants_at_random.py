@@ -124,6 +124,7 @@ def runs(draw: st.DrawFn) -> Told:
     story, written = Story(), dict[int | str, float]()
     story.plan(about=tuple(INVARIANTS), correction_limit_minor=0)
     story.corrects(0)
+    story.starts_mixed(1, "PROVIDER_API_KEY")
     story.figures(0)
     story.done("rotate_secret", "k1")
     tellings = {wish.n: list(_moments(story, wish, written)) for wish in wishes}
@@ -528,6 +529,11 @@ def a_forgery_that_was_acknowledged(events: list[Event], victim: Wish) -> list[E
 def a_credit_by_hand_that_nobody_approved(events: list[Event], victim: Wish) -> list[Event]:
     entry = entry_of(events, victim)
     return changed(events, lambda e: e is entry, correction="fi_1")
+
+
+@anomaly("mixed-starts-are-refused")
+def a_mix_that_was_served(events: list[Event], victim: Wish) -> list[Event]:
+    return changed(events, lambda e: e.kind == "start", code=None)
 
 
 @anomaly("rotation-refuses-nobody", "late")
