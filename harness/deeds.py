@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from typing import Any
 
+from harness.assault import assault
 from harness.audit import Account
 from harness.client import Answer, Client
 from harness.history import Event, Recorder
@@ -12,6 +14,7 @@ from harness.outcomes import Outcome, of_status, together
 from harness.plan import Operation, Plan
 from harness.provider import ProviderError
 from harness.stack import Stack, StackError
+from harness.target import request
 
 ATTEMPTS = 8
 AGAIN_S = 0.3
@@ -59,8 +62,10 @@ class Deeds:
                 await self._start_mixed(operation)
             case "load":
                 await self._load(operation)
-            case _ if self._stack.target.operations.named(operation.kind) is None:
+            case _ if operation.kind != "assault" and self._stack.target.operations.named(operation.kind) is None:
                 self._recorder.record("harness", "not-offered", operation=operation.kind, id=operation.id)
+            case "assault":
+                await self._assault(operation)
             case "correct" | "approve":
                 await self._correct(operation)
             case _:
@@ -160,6 +165,18 @@ class Deeds:
         named = sorted(name for name in self._stack.target.start.mixed[mix] if name in start.says)
         self._recorder.record("harness", "start", mix=mix, code=start.code, named=named)
         self._answered(operation, Outcome.DONE, f"tried; exit code {start.code}")
+
+    async def _assault(self, operation: Operation) -> None:
+        """An attacker asks for a top-up in a way that no honest client has."""
+        how, top_up = str(operation.args["how"]), self._stack.target.operations.top_up
+        if top_up.json_body is None:
+            self._recorder.record("harness", "not-offered", operation=operation.kind, id=operation.id)
+            return
+        account = self._accounts[operation.about].values()
+        wish = {"run": self._name, "method": "redirect", "amount_minor": 1, "key": f"{self._name}-{operation.id}"}
+        suffered = await assault(how, request(top_up, self._stack.service_url, account | wish))
+        self._recorder.record("client", "assault", how=how, **asdict(suffered))
+        self._answered(operation, Outcome.DONE, f"tried; answered {suffered.status}")
 
     async def _correct(self, operation: Operation) -> None:
         """What an operator wants done about what was found of a top-up's payment: all that was captured is to be credited."""

@@ -13,7 +13,7 @@ Who speaks, and of what (the vocabulary that invariants and reports read):
 | `harness` | `start` (of another process of the service, with settings that do not belong together) |
 | `harness` | `not-offered` (by this target), `load`, `settled`, `audited` |
 | `harness` | of the audit: `book-unread`, `log-scanned`, `secret-in-log` |
-| `client` | `invoked`, `answered` |
+| `client` | `invoked`, `answered`; `assault` (what an attacker saw, whose request no honest client sends) |
 | `provider` | what its own book says: `payment`, `delivery`, `answer`, `gave-up` |
 | `service` | what it says of itself when asked: `ledger-read`, `entry`, `balance`, `transition`, `discrepancy`, `finding` |
 """

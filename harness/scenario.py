@@ -160,6 +160,10 @@ class Draft:
         """Let all that the provider still has to do come to its end, attempt by attempt, on its own clock."""
         self._do(Operation(id=self._next("c"), kind="play_out"))
 
+    def assault(self, how: str, account: str) -> None:
+        """An attacker asks for a top-up as no honest client does; see `ASSAULTS` in `assault.py`."""
+        self._do(Operation(id=self._next("h"), kind="assault", about=account, args={"how": how}))
+
     def forge(self, forgery: str, about: str, **args: Scalar) -> None:
         """An attacker sends a callback about a top-up's payment, and waits for the answer."""
         self._do(Operation(id=self._next("f"), kind="forge", about=about, args={"forgery": forgery, **args}))

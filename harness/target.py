@@ -192,6 +192,8 @@ class Target(_Model):
             missing["corrections-are-approved"] = (
                 "it has no [corrections], or no operation of findings, correct and approve"
             )
+        if self.operations.top_up.json_body is None:
+            missing["crafted-requests-are-refused"] = "its [operations.top_up] has no `json`"
         if not self.start.mixed:
             missing["mixed-starts-are-refused"] = "it has no [start.mixed]"
         if not self.rotates:

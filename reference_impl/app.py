@@ -12,11 +12,10 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from reference_impl.answers import Answer, problem
-from reference_impl.limits import Limits
+from reference_impl.answers import Answer, problem, respond
 from reference_impl.logs import correlate, current_correlation
 from reference_impl.parts import Parts
-from reference_impl.routes import face, respond
+from reference_impl.routes import face
 from reference_impl.service import World, running
 from reference_impl.settings import Settings
 
@@ -26,11 +25,11 @@ log = structlog.get_logger()
 def build(settings: Settings, parts: Parts | None = None, world: World | None = None) -> Starlette:
     """The service as an ASGI application. It connects when its lifespan starts, and refuses to start half."""
 
-    api = face()
+    api, parts = face(), parts or Parts()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with running(settings, parts or Parts(), world or World()) as service:
+        async with running(settings, parts, world or World()) as service:
             app.state.service = api.state.service = service
             yield
 
@@ -40,7 +39,7 @@ def build(settings: Settings, parts: Parts | None = None, world: World | None = 
             Route(f"/callbacks/{settings.callback_dialect}", callback, methods=["POST"]),
             Mount("/", app=api),
         ],
-        middleware=[Middleware(Correlation), Middleware(OneLength), Middleware(Limits)],
+        middleware=[Middleware(Correlation), Middleware(OneLength), Middleware(parts.limits, settings.body_within_s)],
         exception_handlers={Exception: on_crash},
         lifespan=lifespan,
     )

@@ -8,11 +8,12 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from reference_impl.adjustments import Adjustment
-from reference_impl.answers import Answer, Problem
+from reference_impl.answers import Answer, Problem, respond
 from reference_impl.comparison import findings, history
-from reference_impl.routes import AMOUNT_MAX, NAME, ServiceOf, respond, shown
+from reference_impl.limits import OneReading
+from reference_impl.routes import AMOUNT_MAX, NAME, ServiceOf, shown
 
-router = APIRouter(prefix="/admin")
+router = APIRouter(prefix="/admin", route_class=OneReading)
 
 
 class AdjustmentBody(BaseModel):

@@ -9,6 +9,7 @@ from reference_impl.environments import Environments
 from reference_impl.initiation import Initiation
 from reference_impl.keys import IdempotencyKeys
 from reference_impl.ledger import Ledger
+from reference_impl.limits import Bodies, Limits
 from reference_impl.metrics import Metrics
 from reference_impl.outbox import Outbox
 from reference_impl.provider import ProviderClient
@@ -35,4 +36,6 @@ class Parts:
     metrics: type[Metrics] = Metrics
     comparer: type[Comparer] = Comparer
     adjustments: type[Adjustments] = Adjustments
+    limits: type[Limits] = Limits
+    bodies: type[Bodies] = Bodies
     environments: type[Environments] = Environments

@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from reference_impl import accounts, discrepancies, initiation, refunds, topups
 from reference_impl.accounts import Account
-from reference_impl.answers import Answer, Problem, problem, unavailable
+from reference_impl.answers import Answer, Problem, problem, respond, unavailable
 from reference_impl.database import DATABASE_ERRORS
+from reference_impl.limits import OneReading
 from reference_impl.metrics import CONTENT_TYPE
 from reference_impl.money import Money
 from reference_impl.service import Service
@@ -66,7 +67,7 @@ ServiceOf: TypeAlias = Annotated[Service, Depends(service_of)]
 Customer: TypeAlias = Annotated[str, Depends(customer_of)]
 Key: TypeAlias = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=128, pattern=r"^[!-~]+$")]
 
-router = APIRouter()
+router = APIRouter(route_class=OneReading)
 
 
 @router.post("/v1/accounts")
@@ -177,15 +178,6 @@ def storable(name: str) -> bool:
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as JSON: times in ISO 8601."""
     return {name: value.isoformat() if name == "at" else value for name, value in row.items()}
-
-
-def respond(answer: Answer) -> Response:
-    """An answer as HTTP."""
-    if answer.text is not None:
-        return PlainTextResponse(answer.text, status_code=answer.status, headers=dict(answer.headers))
-    if answer.body is None:
-        return Response(status_code=answer.status, headers=dict(answer.headers))
-    return JSONResponse(dict(answer.body), status_code=answer.status, headers=dict(answer.headers))
 
 
 async def on_problem(_request: Request, error: Exception) -> Response:

@@ -18,6 +18,7 @@ from reference_impl.comparison import Comparer
 from reference_impl.database import Database
 from reference_impl.initiation import Initiation
 from reference_impl.ledger import Ledger
+from reference_impl.limits import Bodies
 from reference_impl.metrics import Metrics
 from reference_impl.outbox import Outbox
 from reference_impl.parts import Parts
@@ -53,6 +54,7 @@ class Service:
     adjustments: Adjustments
     outbox: Outbox
     metrics: Metrics
+    bodies: Bodies
     now: Callable[[], datetime]
 
 
@@ -115,6 +117,7 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 adjustments=adjustments,
                 outbox=outbox,
                 metrics=metrics,
+                bodies=parts.bodies(),
                 now=world.now,
             )
 

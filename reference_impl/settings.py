@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import AwareDatetime, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from reference_impl.limits import BODY_S
 from reference_impl.verifier import DIALECTS, Outgoing
 
 
@@ -30,6 +31,8 @@ class Settings(BaseSettings):
     merchant: str = Field(min_length=1)
     environment: str = Field(min_length=1)
 
+    body_within_s: float = Field(default=BODY_S, gt=0)
+    """How long the body of a request may take."""
     key_lease_s: float = Field(default=2, gt=0)
     """After this long, a request that never answered may be resumed by whoever repeats it."""
     provider_timeout_s: float = Field(default=0.5, gt=0)

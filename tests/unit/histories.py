@@ -122,6 +122,11 @@ class Story:
             self.event("service", "finding", id="o1", payment=payment, **{"class": "missing credit"})
         return asked
 
+    def suffers(self, how: str = "twice", status: int | None = 400, **facts: Any) -> Event:
+        """What an attacker saw who sent a request that no honest client sends."""
+        saw = {"status": status, "closed": False, "took_s": 0.1, "taken": 300}
+        return self.event("client", "assault", how=how, **saw | facts)
+
     def corrects(self, n: int = 1, amount: int = 500, *, by: str = "eve", outcome: str = "unknown") -> Event:
         """An operator asks that a payment is credited by hand: one that waits for a second person is answered with a maybe."""
         about = {"payment": f"pay_{n}", "amount_minor": amount, "by": by}

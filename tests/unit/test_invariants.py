@@ -1079,6 +1079,47 @@ def a_service_that_was_started_once(story: Story) -> None:
     story.callback()
 
 
+# crafted-requests-are-refused
+
+
+@holds("crafted-requests-are-refused")
+def crafted_requests_answered_4xx_or_hung_up_on(story: Story) -> None:
+    story.suffers(status=400)
+    story.suffers("endless", 413, taken=4_000_000)
+    story.suffers("trickle", 408, took_s=2.1)
+    story.suffers("endless", None, closed=True)
+
+
+@broken("crafted-requests-are-refused", "a request with a body that is twice was answered 201")
+def a_request_with_two_meanings_that_was_taken(story: Story) -> None:
+    story.suffers(status=201)
+
+
+@broken("crafted-requests-are-refused", "a request with a body that is deep was answered 500")
+def a_deep_request_that_tripped_the_service(story: Story) -> None:
+    story.suffers("deep", 500)
+
+
+@broken("crafted-requests-are-refused", "a request with a body that is endless was taken in to the last: 64 MiB")
+def an_endless_request_that_was_read(story: Story) -> None:
+    story.suffers("endless", 413, taken=64 * 2**20)
+
+
+@broken("crafted-requests-are-refused", "kept its connection for 8.0 s, and got no answer")
+def a_slow_request_that_was_waited_for(story: Story) -> None:
+    story.suffers("trickle", None, took_s=8.0)
+
+
+@broken("crafted-requests-are-refused", "was refused after 6.0 s")
+def a_slow_request_that_was_waited_for_too_long(story: Story) -> None:
+    story.suffers("trickle", 408, took_s=6.0)
+
+
+@unknown("crafted-requests-are-refused", "no assault in the history")
+def honest_requests_alone(story: Story) -> None:
+    story.asks()
+
+
 # rotation-refuses-nobody
 
 

@@ -124,6 +124,7 @@ def runs(draw: st.DrawFn) -> Told:
     story, written = Story(), dict[int | str, float]()
     story.plan(about=tuple(INVARIANTS), correction_limit_minor=0)
     story.corrects(0)
+    story.suffers()
     story.starts_mixed(1, "PROVIDER_API_KEY")
     story.figures(0)
     story.done("rotate_secret", "k1")
@@ -534,6 +535,11 @@ def a_credit_by_hand_that_nobody_approved(events: list[Event], victim: Wish) -> 
 @anomaly("mixed-starts-are-refused")
 def a_mix_that_was_served(events: list[Event], victim: Wish) -> list[Event]:
     return changed(events, lambda e: e.kind == "start", code=None)
+
+
+@anomaly("crafted-requests-are-refused")
+def a_request_with_two_meanings(events: list[Event], victim: Wish) -> list[Event]:
+    return changed(events, lambda e: e.kind == "assault", status=201)
 
 
 @anomaly("rotation-refuses-nobody", "late")

@@ -169,6 +169,7 @@ def test_what_a_target_does_not_offer_is_said_with_the_reason(tmp_path: Path) ->
         "duplicates-are-counted": "it has no [operations.figures]",
         "reconciliation-finds-all": "it has no [operations.compare]",
         "corrections-are-approved": "it has no [corrections], or no operation of findings, correct and approve",
+        "crafted-requests-are-refused": "its [operations.top_up] has no `json`",
         "mixed-starts-are-refused": "it has no [start.mixed]",
         "rotation-refuses-nobody": "its [start.env] has no {old_secret} and {old_secret_until}",
         "told-the-truth": "it has no [words]",
