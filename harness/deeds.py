@@ -174,7 +174,9 @@ class Deeds:
             return
         account = self._accounts[operation.about].values()
         wish = {"run": self._name, "method": "redirect", "amount_minor": 1, "key": f"{self._name}-{operation.id}"}
-        suffered = await assault(how, request(top_up, self._stack.service_url, account | wish))
+        suffered = await assault(
+            how, request(top_up, self._stack.service_url, account | wish, self._stack.target.asked_by())
+        )
         self._recorder.record("client", "assault", how=how, **asdict(suffered))
         self._answered(operation, Outcome.DONE, f"tried; answered {suffered.status}")
 
@@ -182,14 +184,15 @@ class Deeds:
         """What an operator wants done about what was found of a top-up's payment: all that was captured is to be credited."""
         named = self._stack.target.operations.findings
         orders = await self._stack.provider.orders_of(self._named.get(operation.about, "unknown"))
-        rows = (await self._client.ask(named, {"run": self._name})).rows if named and orders else ()
+        rows = (await self._client.ask((named,), {"run": self._name}))[0].rows if named and orders else ()
         found = next((row["finding"] for row in rows if row.get("payment") == orders[-1]["id"]), None)
         if found is None:
             self._answered(operation, Outcome.NOT_DONE, f"nothing was found of {operation.about}")
             return
         values = self._values(operation) | {"payment": orders[-1]["id"], "finding": found, "by": operation.args["by"]}
         amount_minor = operation.amount_minor or orders[-1]["captured_minor"]
-        await self._client.perform(operation.kind, operation.id, 1, values | {"amount_minor": amount_minor})
+        values |= {"amount_minor": amount_minor}
+        await self._client.perform(operation.kind, operation.id, 1, values, principal=str(values["by"]))
 
     async def _forge(self, operation: Operation) -> None:
         args = {name: value for name, value in operation.args.items() if name != "forgery"}
@@ -209,6 +212,7 @@ class Deeds:
         events, log = await put_load(
             url=f"http://{host}:{port}",
             target=self._stack.target_file,
+            keys=self._stack.principal_keys,
             run=self._name,
             seed=self._seed,
             folder=self._stack.directory,

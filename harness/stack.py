@@ -183,6 +183,11 @@ class Stack(Protocol):
         """Have the provider sign with it, and the service told when the old one ends. Raises `StackError` likewise."""
         ...
 
+    @property
+    def principal_keys(self) -> Mapping[str, str]:
+        """The secret of each principal of the target, by name."""
+        ...
+
     async def watch(self) -> Watch:
         """Somebody who sees the database of the service that is up, past every link. Raises `StackError` where nobody can."""
         ...

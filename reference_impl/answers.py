@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -46,12 +44,3 @@ def unavailable() -> Answer:
     return Answer(
         503, problem("unavailable", "The service cannot store anything now. Send the same again."), {"Retry-After": "1"}
     )
-
-
-def respond(answer: Answer) -> Response:
-    """An answer as HTTP."""
-    if answer.text is not None:
-        return PlainTextResponse(answer.text, status_code=answer.status, headers=dict(answer.headers))
-    if answer.body is None:
-        return Response(status_code=answer.status, headers=dict(answer.headers))
-    return JSONResponse(dict(answer.body), status_code=answer.status, headers=dict(answer.headers))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 import asyncpg
 import typer
 
+from reference_impl.api_keys import BadKey, Scope, draw, listed, revoke, store
 from reference_impl.environments import Environments, Mixed
 from reference_impl.logs import clean, configure
 from reference_impl.parts import Parts
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from reference_impl.settings import Settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The reference service, from a terminal.")
+
+keys = typer.Typer(no_args_is_help=True, help="Keys of those who may ask: made, shown once, revoked.")
+app.add_typer(keys, name="keys")
 
 T = TypeVar("T")
 CONNECT_S = 5.0
@@ -66,6 +70,41 @@ def reconcile(
     raise typer.Exit(asyncio.run(_reconcile(settings, every_s, as_json)))
 
 
+@keys.command("make")
+def make_key(
+    principal: Annotated[str, typer.Argument(help="Whose key it is: a program, or a person.")],
+    tenant: Annotated[str, typer.Option(help="Whose principal it is; it stays so.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it is good for; may be repeated.")],
+) -> None:
+    """Make a key, and show it: this once, for nobody can show it again."""
+    try:
+        key = draw(tenant, principal, scope)
+        at_the_database(lambda connection: store(connection, key))
+    except BadKey as error:
+        fail(str(error))
+    typer.echo(f"{key.token}")
+    typer.echo(f"the key {key.name} of {principal} at {tenant}, good for {', '.join(key.scopes)}", err=True)
+
+
+@keys.command("revoke")
+def revoke_key(
+    name: Annotated[str, typer.Argument(help="The key's name: what stands between its two first _.")],
+) -> None:
+    """Revoke a key, for good. Services that have just seen it take it for ACCESS_CACHE_S more, and no longer."""
+    if not at_the_database(lambda connection: revoke(connection, name)):
+        fail(f"there is no key {name!r} that is not revoked already: `keys list` shows them")
+    typer.echo(f"the key {name} is revoked")
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """Every key by its name, whose it is, and what it is or was good for."""
+    for row in at_the_database(listed):
+        until = f", revoked {row['revoked_at'].isoformat(timespec='seconds')}" if row["revoked_at"] else ""
+        made = row["made_at"].isoformat(timespec="seconds")
+        typer.echo(f"{row['key']}  {row['tenant']}/{row['principal']}  {','.join(row['scopes'])}  made {made}{until}")
+
+
 @app.command()
 def check() -> None:
     """Whether the settings belong together, and to the database: for a pipeline, before anything is started. Changes nothing."""
@@ -86,7 +125,7 @@ def check() -> None:
         return await environments.owner_of(connection, settings.environment)
 
     try:
-        environments.insist(settings.environment, settings.api_keys, settings.endpoints)
+        environments.insist(settings.environment, settings.marked_keys, settings.endpoints)
         typer.echo(f"all of {settings.environment}; the database belongs to {at_the_database(owned)}")
     except Mixed as mixed:
         fail(str(mixed))

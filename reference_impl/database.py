@@ -1,12 +1,13 @@
 """The pool of connections to PostgreSQL, and which errors mean that PostgreSQL is not to be had."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 
+from reference_impl.api_keys import NewKey
 from reference_impl.environments import Environments
 from reference_impl.migrate import migrate
 
@@ -57,10 +58,12 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def at(
-        cls, url: str, environment: str, environments: Environments | None = None
+        cls, url: str, environment: str, keys: Sequence[NewKey] = (), environments: Environments | None = None
     ) -> AsyncIterator["Database"]:
-        """The database at *url*, brought up to the newest migration. Raises if it is another environment's."""
-        await migrate(url, environment, environments=environments)
+        """The database at *url*, brought up to the newest migration and with *keys* in it. Raises if it is another
+        environment's.
+        """
+        await migrate(url, environment, keys, environments=environments)
         pool = await asyncpg.create_pool(
             url,
             min_size=1,
@@ -88,4 +91,10 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """All of it or nothing: BEGIN, and COMMIT at the end, or ROLLBACK if anything is raised."""
         async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Connection]:
+        """To read by: everything is as it was at one moment, and nothing can be written."""
+        async with self.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
             yield connection

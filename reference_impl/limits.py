@@ -13,8 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from reference_impl.answers import Answer, Problem, Refused, problem, respond
+from reference_impl.answers import Answer, Problem, Refused, problem
 from reference_impl.events import BODY_BYTES_MAX, read_json
+from reference_impl.responses import respond
 
 BODY_S = 5.0
 """From the end of the headers to the end of the body. How long the headers may take is for what stands in front to say."""

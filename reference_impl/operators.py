@@ -3,14 +3,17 @@
 from dataclasses import asdict
 from typing import Annotated, TypeAlias
 
-from fastapi import APIRouter, Depends, Header, Path
+from fastapi import APIRouter, Depends, Path
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from reference_impl.access import Asking, Needs
 from reference_impl.adjustments import Adjustment
-from reference_impl.answers import Answer, Problem, respond
+from reference_impl.answers import Answer, Problem
+from reference_impl.api_keys import Scope
 from reference_impl.comparison import findings, history
 from reference_impl.limits import OneReading
+from reference_impl.responses import respond
 from reference_impl.routes import AMOUNT_MAX, NAME, ServiceOf, shown
 
 router = APIRouter(prefix="/admin", route_class=OneReading)
@@ -25,11 +28,12 @@ class AdjustmentBody(BaseModel):
     reason: str = Field(min_length=1, max_length=500)
 
 
-async def operator_of(x_operator: Annotated[str | None, Header(max_length=64, pattern=NAME)] = None) -> str:
-    """Who acts. The one place that says so, and where keys of principals will be looked at."""
-    if x_operator is None:
-        raise Problem(401, "unauthenticated", "Say who you are in X-Operator.", at="X-Operator")
-    return x_operator
+RECONCILE, ADMIN = [Depends(Needs(Scope.RECONCILE))], [Depends(Needs(Scope.ADMIN))]
+
+
+async def operator_of(principal: Asking) -> str:
+    """Who acts: whom the key names, and nobody who is merely said to."""
+    return principal.name
 
 
 Operator: TypeAlias = Annotated[str, Depends(operator_of)]
@@ -37,31 +41,31 @@ Found: TypeAlias = Annotated[int, Path(gt=0, lt=2**63)]
 Of: TypeAlias = Annotated[str, Path(pattern=NAME)]
 
 
-@router.post("/reconcile")
+@router.post("/reconcile", dependencies=RECONCILE)
 async def reconcile(service: ServiceOf) -> Response:
     return respond(Answer(200, asdict(await service.reconciler.run())))
 
 
-@router.post("/comparisons")
+@router.post("/comparisons", dependencies=RECONCILE)
 async def compare(service: ServiceOf) -> Response:
     """Settle what is open, then compare the books. What is found is kept, and stands in the answer."""
     await service.reconciler.run()
     return respond(Answer(200, (await service.comparer.run("on demand")).as_json()))
 
 
-@router.get("/comparisons")
+@router.get("/comparisons", dependencies=RECONCILE)
 async def comparisons(service: ServiceOf) -> Response:
     async with service.database.connection() as connection:
         return respond(Answer(200, {"comparisons": await history(connection)}))
 
 
-@router.get("/findings")
+@router.get("/findings", dependencies=RECONCILE)
 async def found(service: ServiceOf) -> Response:
     async with service.database.connection() as connection:
         return respond(Answer(200, {"findings": [shown(row) for row in await findings(connection)]}))
 
 
-@router.post("/findings/{finding}/adjustments")
+@router.post("/findings/{finding}/adjustments", dependencies=ADMIN)
 async def propose(finding: Found, body: AdjustmentBody, operator: Operator, service: ServiceOf) -> Response:
     """Propose a correction. A small one is posted at once; a large one waits for a second person."""
     if body.amount_minor == 0:
@@ -70,7 +74,7 @@ async def propose(finding: Found, body: AdjustmentBody, operator: Operator, serv
     return _told(await service.adjustments.propose(wanted))
 
 
-@router.post("/findings/{finding}/adjustments/{account}/approval")
+@router.post("/findings/{finding}/adjustments/{account}/approval", dependencies=ADMIN)
 async def approve(finding: Found, account: Of, operator: Operator, service: ServiceOf) -> Response:
     return _told(await service.adjustments.approve(finding, account, operator))
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from reference_impl.access import Access
 from reference_impl.adjustments import Adjustments
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
@@ -23,6 +24,7 @@ from reference_impl.verifier import Verifier
 class Parts:
     """One class for each concern. `dataclasses.replace` one, and the same service runs with another decision."""
 
+    access: type[Access] = Access
     initiation: type[Initiation] = Initiation
     callbacks: type[CallbackIntake] = CallbackIntake
     verifier: type[Verifier] = Verifier

@@ -12,6 +12,7 @@ from random import Random
 import httpx
 import structlog
 
+from reference_impl.access import Access
 from reference_impl.adjustments import Adjustments
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
@@ -45,6 +46,7 @@ class Service:
     """A running service: what the routes call."""
 
     database: Database
+    access: Access
     initiation: Initiation
     refunds: Refunds
     callbacks: CallbackIntake
@@ -64,7 +66,7 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
     async with AsyncExitStack() as stack:
         # First what can be wrong without anybody's help: a service without a secret must not get as far as a database.
         environments = parts.environments()
-        environments.insist(settings.environment, settings.api_keys, settings.endpoints)
+        environments.insist(settings.environment, settings.marked_keys, settings.endpoints)
         dialect = DIALECTS[settings.callback_dialect]
         verifier = parts.verifier(settings.callback_secret.get_secret_value(), dialect, settings.outgoing)
         provider_http = await stack.enter_async_context(_provider_http(settings, world))
@@ -74,8 +76,9 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             )
         )
         database = await stack.enter_async_context(
-            Database.at(settings.database_url, settings.environment, environments)
+            Database.at(settings.database_url, settings.environment, settings.provided_keys, environments)
         )
+        access = parts.access(database, world.monotonic, settings.access_cache_s)
         states, ledger, metrics = parts.states(), parts.ledger(database), parts.metrics()
         outbox = parts.outbox(database, notify_http, settings.notify_url, metrics, world.now)
         provider = parts.provider(provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random)
@@ -108,6 +111,7 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
         ):
             yield Service(
                 database=database,
+                access=access,
                 initiation=initiation,
                 refunds=refunds,
                 callbacks=callbacks,

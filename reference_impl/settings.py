@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import AwareDatetime, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from reference_impl.api_keys import NewKey, parse
 from reference_impl.limits import BODY_S
 from reference_impl.verifier import DIALECTS, Outgoing
 
@@ -28,11 +29,16 @@ class Settings(BaseSettings):
     """One that was rotated out and is still believed until `callback_secret_old_until`."""
     callback_secret_old_until: AwareDatetime | None = None
     """Its end, as in `2026-01-31T12:00:00Z`. It needs one: what has none is forgotten, and good for ever."""
+    api_keys: SecretStr = SecretStr("")
+    """Keys that a fresh database is given: `tenant/principal:scope,scope:key`, separated by spaces. Others are made by
+    `python -m reference_impl keys make`."""
     merchant: str = Field(min_length=1)
     environment: str = Field(min_length=1)
 
     body_within_s: float = Field(default=BODY_S, gt=0)
     """How long the body of a request may take."""
+    access_cache_s: float = Field(default=10, ge=0)
+    """How long a key that was looked up is taken for granted: so long, at most, one that was revoked is still good."""
     key_lease_s: float = Field(default=2, gt=0)
     """After this long, a request that never answered may be resumed by whoever repeats it."""
     provider_timeout_s: float = Field(default=0.5, gt=0)
@@ -69,7 +75,7 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def api_keys(self) -> Mapping[str, str]:
+    def marked_keys(self) -> Mapping[str, str]:
         """Keys that say which environment they belong to, by the names of their settings."""
         return {"PROVIDER_API_KEY": self.provider_api_key.get_secret_value()}
 
@@ -81,6 +87,17 @@ class Settings(BaseSettings):
             "PROVIDER_URL": self.provider_url,
             "NOTIFY_URL": self.notify_url,
         }
+
+    @property
+    def provided_keys(self) -> tuple[NewKey, ...]:
+        """The keys in `API_KEYS`."""
+        return parse(self.api_keys.get_secret_value())
+
+    @field_validator("api_keys")
+    @classmethod
+    def _are_keys(cls, keys: SecretStr) -> SecretStr:
+        parse(keys.get_secret_value())
+        return keys
 
     @field_validator("callback_dialect")
     @classmethod

@@ -21,13 +21,13 @@ def corrected_by_hand(draft: Draft) -> None:
     with draft.fault("mood", mood="delay"):
         draft.advance(APART_S)
         with draft.together():
-            draft.correct(small, by="eve")
-            draft.correct(small, by="eve")
+            draft.correct(small, by="operator")
+            draft.correct(small, by="operator")
     draft.quiet()
     for top_up in (large, left):
-        draft.correct(top_up, by="eve")
-        draft.approve(top_up, by="eve")
+        draft.correct(top_up, by="operator")
+        draft.approve(top_up, by="operator")
     with draft.together():
-        draft.approve(large, by="max")
-        draft.approve(large, by="max")
+        draft.approve(large, by="second")
+        draft.approve(large, by="second")
     draft.compare()

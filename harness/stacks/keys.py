@@ -1,8 +1,9 @@
-"""The keys of one stack: drawn by the provider itself, which alone knows what a key of its dialect is."""
+"""The keys of one stack: of the provider, who alone knows what a key of its dialect is, and of whoever asks the service."""
 
 import asyncio
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random
@@ -26,6 +27,8 @@ class Keys:
     retired: str = field(repr=False)
     receiver: str
     api: str = field(repr=False)
+    principals: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The secret of each principal who asks the service, by name."""
     old_receiver: str = ""
     old_until: str = ""
 
@@ -35,7 +38,8 @@ class Keys:
         retired = {
             f"retired callback secret{' ' * bool(n)}{n or ''}": key for n, key in enumerate(self.retired.split())
         }
-        return {"callback secret": self.signing, "api key": self.api} | retired
+        principals = {f"key of {name}": key for name, key in self.principals.items()}
+        return {"callback secret": self.signing, "api key": self.api} | retired | principals
 
     def followed_by(self, new: "Keys", until: datetime) -> "Keys":
         """The keys of a stack whose callback secret is another from now on; what was good before is, to a receiver, until then."""
@@ -49,7 +53,7 @@ class Keys:
         )
 
 
-async def draw(dialect: str, rng: Random) -> Keys:
+async def draw(dialect: str, rng: Random, principals: Sequence[str] = ()) -> Keys:
     """Keys of this run alone, plainly not anybody's.
 
     Raises `TargetError` for a dialect that there is not, `StackError` when no keys come of it.
@@ -70,5 +74,9 @@ async def draw(dialect: str, rng: Random) -> Keys:
         raise StackError(f"no keys of the dialect {dialect!r} can be drawn: {wrong.decode().strip()}")
     drawn = json.loads(said)
     return Keys(
-        drawn["callback_secret"], drawn["retired_secret"], drawn["receiver_key"], f"chaos-key-{rng.randbytes(12).hex()}"
+        drawn["callback_secret"],
+        drawn["retired_secret"],
+        drawn["receiver_key"],
+        f"chaos-key-{rng.randbytes(12).hex()}",
+        {name: rng.randbytes(32).hex() for name in principals},
     )

@@ -49,7 +49,7 @@ def test_a_mix_is_refused_before_anything_starts(
     values = HERE | {"environment": environment} | change
     settings = Settings(**values)
     if stranger is None:
-        Environments().insist(environment, settings.api_keys, settings.endpoints)
+        Environments().insist(environment, settings.marked_keys, settings.endpoints)
         return
 
     async def start() -> None:
