@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import structlog
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -44,7 +45,7 @@ def build(settings: Settings, parts: Parts | None = None, world: World | None = 
             Mount("/", app=Authenticated(api)),
         ],
         middleware=[Middleware(Correlation), Middleware(OneLength), Middleware(parts.limits, settings.body_within_s)],
-        exception_handlers={Exception: on_crash},
+        exception_handlers={HTTPException: on_http, Exception: on_crash},
         lifespan=lifespan,
     )
 
@@ -61,6 +62,12 @@ async def figures(request: Request) -> Response:
 async def callback(request: Request) -> Response:
     """The raw bytes and headers, as they came: a signature is over bytes, not over what a framework makes of them."""
     return respond(await request.app.state.service.callbacks.on_callback(request.headers.raw, await request.body()))
+
+
+async def on_http(_request: Request, error: Exception) -> Response:
+    """What is no route of ours, in the words of every other refusal."""
+    assert isinstance(error, HTTPException)
+    return respond(Answer(error.status_code, problem("refused", error.detail), error.headers or {}))
 
 
 async def on_crash(_request: Request, _error: Exception) -> Response:

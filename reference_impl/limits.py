@@ -4,6 +4,7 @@ anything looks at it.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from decimal import Decimal
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -17,6 +18,7 @@ from reference_impl.answers import Answer, Problem, Refused, problem
 from reference_impl.events import BODY_BYTES_MAX, read_json
 from reference_impl.responses import respond
 
+_WHOLE_MAX = 10**18
 BODY_S = 5.0
 """From the end of the headers to the end of the body. How long the headers may take is for what stands in front to say."""
 
@@ -83,7 +85,15 @@ class Bodies:
 
     def read(self, body: bytes) -> Any:
         """The JSON object in *body*; `Refused` for what two parsers could read in two ways."""
-        return read_json(body, fraction=float)  # whoever checks the fields says which may not have a point
+        return read_json(body, fraction=_number)
+
+
+def _number(digits: str) -> int | float:
+    """A number written with a point or an exponent: whole ones are integers, as JSON Schema has it. Whoever checks the
+    fields says which may not be another.
+    """
+    value = Decimal(digits)
+    return int(value) if abs(value) < _WHOLE_MAX and value == value.to_integral_value() else float(digits)
 
 
 class OneReading(APIRoute):
