@@ -16,7 +16,7 @@ from starlette.types import Scope as AsgiScope
 
 from reference_impl.answers import Problem, unavailable
 from reference_impl.api_keys import Scope, digest_of, name_of
-from reference_impl.database import DATABASE_ERRORS, Database
+from reference_impl.database import DATABASE_ERRORS, Database, acting_for
 from reference_impl.responses import respond
 
 
@@ -135,7 +135,8 @@ class Authenticated:
             await respond(unavailable())(scope, receive, send)
             return
         scope.setdefault("state", {})["principal"] = principal
-        await self.app(scope, receive, send)
+        with acting_for(principal.tenant):
+            await self.app(scope, receive, send)
 
 
 async def principal_of(request: Request) -> Principal:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 TOKEN = re.compile(r"tk_([a-z0-9]{1,32})_([A-Za-z0-9_-]{32,128})")
 TENANT = re.compile(r"[a-z][a-z0-9-]{0,31}")
+FIRST_TENANT = "main"
+"""Whose everything is that was there before there were tenants."""
 PRINCIPAL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 

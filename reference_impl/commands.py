@@ -12,6 +12,7 @@ import asyncpg
 import typer
 
 from reference_impl.api_keys import BadKey, Scope, draw, listed, revoke, store
+from reference_impl.database import Job
 from reference_impl.environments import Environments, Mixed
 from reference_impl.logs import clean, configure
 from reference_impl.parts import Parts
@@ -51,7 +52,7 @@ def print_timeline(
         return await timeline(connection, top_up, lines_of(log or ()))
 
     try:
-        for moment in at_the_database(read):
+        for moment in at_the_database(read, Job.READER.value):
             typer.echo(moment)
     except NoSuchTopUp as missing:
         fail(str(missing))
@@ -152,11 +153,16 @@ def lines_of(paths: Iterable[Path]) -> Iterable[str]:
             raise Unusable(f"--log {path} cannot be read: {error.strerror}") from None
 
 
-def at_the_database(work: Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[T]]) -> T:
-    """Do *work* on one connection, with a bound on everything. Ends the program, saying why, when there is none."""
+def at_the_database(work: Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[T]], role: str = "none") -> T:
+    """Do *work* on one connection in that *role*, with a bound on everything; in `none`, as whoever logs in.
+
+    Ends the program, saying why, when there is no connection.
+    """
 
     async def connected() -> T:
-        connection = await asyncpg.connect(database_url(), timeout=CONNECT_S, command_timeout=STATEMENT_S)
+        connection = await asyncpg.connect(
+            database_url(), timeout=CONNECT_S, command_timeout=STATEMENT_S, server_settings={"role": role}
+        )
         try:
             return await work(connection)
         finally:

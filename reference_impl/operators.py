@@ -56,13 +56,13 @@ async def compare(service: ServiceOf) -> Response:
 
 @router.get("/comparisons", dependencies=RECONCILE)
 async def comparisons(service: ServiceOf) -> Response:
-    async with service.database.connection() as connection:
+    async with service.of_reconciler.connection() as connection:
         return respond(Answer(200, {"comparisons": await history(connection)}))
 
 
 @router.get("/findings", dependencies=RECONCILE)
 async def found(service: ServiceOf) -> Response:
-    async with service.database.connection() as connection:
+    async with service.of_reconciler.connection() as connection:
         return respond(Answer(200, {"findings": [shown(row) for row in await findings(connection)]}))
 
 
