@@ -29,6 +29,10 @@ MONEY = (
     "provider-is-not-hammered",
 )
 """What every scenario with a payment in it is about."""
+CALM_S = 20.0
+"""How long a client waits, in seconds, while nothing is broken: on a busy machine all takes longer, and a request that was given up
+would still be on its way when the story begins.
+"""
 COMPARE_S = 30.0
 """How long a comparison of the books may take, in seconds: it asks the provider about everything there is."""
 
@@ -54,11 +58,20 @@ class Draft:
         return id
 
     def top_up(
-        self, account: str, *, method: str = "card", key: str = "", amount_minor: int | None = None, parts: int = 0
+        self,
+        account: str,
+        *,
+        method: str = "card",
+        key: str = "",
+        amount_minor: int | None = None,
+        parts: int = 0,
+        patience_s: float | None = None,
     ) -> str:
         """A client asks for a top-up. By card it is charged at once; by redirect when the customer pays.
 
         So many *parts* of it can go back one by one: amounts that name themselves in a balance, as the top-up's own does.
+        *patience_s* is how long the client waits for the answer, where it is not as long as clients do: who was answered knows
+        that nothing of the request is still on its way in the service.
         """
         id = self._next("t")
         self._parts[id] = [self._amounts[account].next() for _ in range(parts)]
@@ -73,6 +86,7 @@ class Draft:
                 currency=currency,
                 method=method,
                 key=key or id,
+                args={} if patience_s is None else {"patience_s": patience_s},
             )
         )
         return id
@@ -88,9 +102,11 @@ class Draft:
             for account in accounts:
                 self.top_up(account)
 
-    def paid(self, currency: str = "EUR", parts: int = 0, account: str | None = None) -> str:
+    def paid(
+        self, currency: str = "EUR", parts: int = 0, account: str | None = None, patience_s: float | None = None
+    ) -> str:
         """A top-up as it should be: asked for, paid at the provider's page, and reported. Of *account*, or of a new one."""
-        top_up = self.top_up(account or self.account(currency), method="redirect", parts=parts)
+        top_up = self.top_up(account or self.account(currency), method="redirect", parts=parts, patience_s=patience_s)
         self.pay(top_up)
         self.quiet()
         return top_up
@@ -302,9 +318,9 @@ class Scenario:
     def plan(self, seed: int) -> Plan:
         """A top-up in calm weather opens the story and another closes it: a service that refuses everything is not safe."""
         draft = Draft(Random(seed))
-        draft.paid()
+        draft.paid(patience_s=CALM_S)
         self.tell(draft)
-        draft.paid()
+        draft.paid(patience_s=CALM_S)
         return Plan(self.name, self.story, seed, draft.steps(), self.about)
 
 
