@@ -11,6 +11,10 @@ import httpx
 from harness.history import Recorder
 from harness.outcomes import Outcome, of_failure, of_status
 from harness.target import Operation, Target, TargetError, facts, request, rows
+from harness.transport import Loopback
+
+KEPT_S = 2.0
+"""How long a connection to the books may rest: servers close one after some seconds, and who asks just then hears nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,8 @@ class Client:
         self._target, self._base_url, self._recorder = target, base_url, recorder
         self._books_url = books_url or base_url
         self._timeout_s = timeout_s
-        # No certificate is ever looked at, and loading those of this machine costs more than twenty requests.
         self._http, self._reader = (
-            httpx.AsyncClient(limits=limits, trust_env=False, verify=False)  # noqa: S501
-            for limits in (httpx.Limits(max_keepalive_connections=0), httpx.Limits())
+            httpx.AsyncClient(transport=Loopback(kept_s), trust_env=False) for kept_s in (0.0, KEPT_S)
         )
 
     def with_patience(self, timeout_s: float) -> "Client":
@@ -55,13 +57,15 @@ class Client:
         await self._reader.aclose()
 
     async def perform(
-        self, kind: str, id: str, attempt: int, values: Mapping[str, Any], *, principal: str = "default", **more: Any
+        self, kind: str, id: str, attempt: int, values: Mapping[str, Any], principal: str = "default", **more: Any
     ) -> Answer:
-        """Carry out one attempt as that principal and record it: `invoked` before, `answered` after."""
+        """Carry out one attempt, as that principal, and record it: `invoked` before, `answered` after."""
         operation = self._target.operations.named(kind)
         if operation is None:
             raise TargetError(f"{self._target.name} has no [operations.{kind}], and the plan asks for it")
         said = {"operation": kind, "id": id, "attempt": attempt, **more}
+        if principal != "default":
+            said["asked_by"] = principal
         self._recorder.record("client", "invoked", **said, **asked(values))
         (answer,) = await self._send(self._http, self._base_url, (operation,), values, principal)
         told, unexplained = told_by(self._target, answer)

@@ -64,6 +64,10 @@ class Deeds:
                 await self._load(operation)
             case _ if operation.kind != "assault" and self._stack.target.operations.named(operation.kind) is None:
                 self._recorder.record("harness", "not-offered", operation=operation.kind, id=operation.id)
+            case _ if _principal(operation) != "default" and not self._stack.target.asked_by(_principal(operation)):
+                self._recorder.record(
+                    "harness", "not-offered", operation=operation.kind, id=operation.id, asked_by=_principal(operation)
+                )
             case "assault":
                 await self._assault(operation)
             case "correct" | "approve":
@@ -89,7 +93,9 @@ class Deeds:
         attempts = self._attempts.setdefault(operation.id, [])
         patience_s = operation.args.get("patience_s")
         client = self._client if patience_s is None else self._client.with_patience(float(patience_s))
-        answer = await client.perform(operation.kind, operation.id, len(attempts) + 1, self._values(operation))
+        answer = await client.perform(
+            operation.kind, operation.id, len(attempts) + 1, self._values(operation), _principal(operation)
+        )
         attempts.append(answer.outcome)
         if operation.kind == "compare":
             for row in answer.rows:
@@ -269,3 +275,8 @@ class Deeds:
                 if answer.outcome is not Outcome.UNKNOWN or operation.id in self._named:
                     break
                 await asyncio.sleep(AGAIN_S)
+
+
+def _principal(operation: Operation) -> str:
+    """Who asks."""
+    return str(operation.args.get("as", "default"))

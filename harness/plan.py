@@ -24,7 +24,8 @@ class Operation:
     held back), `adopt_secret`, `rotate_secret` (the operator, who changes what signs callbacks), `start_mixed` (who starts it
     with settings that do not belong together). `about` is the handle of the operation that it is about: the account of a
     top-up, the top-up of a payment. An amount of 0 is all that is left.
-    `args` may say, beside what its kind takes, how long the client waits for an answer (`patience_s`).
+    `args` may say, beside what its kind takes, how long the client waits for an answer (`patience_s`), and which of the target's
+    principals asks (`as`).
     """
 
     id: str

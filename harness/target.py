@@ -142,6 +142,12 @@ class Principals(_Model):
     """Who corrects what was found."""
     second: Principal | None = None
     """Another such person, who approves."""
+    initiator: Principal | None = None
+    """Of the same tenant: may ask for top-ups and look at them, and may not reconcile or compare."""
+    stranger: Principal | None = None
+    """Of another tenant, where it may do everything."""
+    former: Principal | None = None
+    """Of the same tenant, with a key that was revoked."""
 
     def named(self, name: str) -> Principal | None:
         found: Principal | None = getattr(self, name, None)
@@ -246,6 +252,8 @@ class Target(_Model):
             missing["mixed-starts-are-refused"] = "it has no [start.mixed]"
         if not self.rotates:
             missing["rotation-refuses-nobody"] = "its [start.env] has no {old_secret} and {old_secret_until}"
+        if not any(self.principals.named(name) for name in ("initiator", "stranger", "former")):
+            missing["access-is-kept"] = "its [principals] name nobody who is to be refused"
         if not self.words:
             missing |= dict.fromkeys(WORDED, "it has no [words]")
         return missing

@@ -1,12 +1,11 @@
 """Plain SQL files, applied in order, once each, whoever starts first."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
 
-from reference_impl.api_keys import NewKey, provide
+from reference_impl.api_keys import Provided, provide
 from reference_impl.environments import Environments
 
 FOLDER = Path(__file__).parent / "migrations"
@@ -14,6 +13,7 @@ FOLDER = Path(__file__).parent / "migrations"
 _BOOKKEEPING = """
 CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL)
 """
+NO_KEYS = Provided()
 _LOCK = 7_021_001
 """Any number that nobody else takes: services that start together migrate one after another."""
 
@@ -21,7 +21,7 @@ _LOCK = 7_021_001
 async def migrate(
     url: str,
     environment: str,
-    keys: Sequence[NewKey] = (),
+    keys: Provided = NO_KEYS,
     folder: Path = FOLDER,
     environments: Environments | None = None,
 ) -> list[str]:
@@ -37,7 +37,7 @@ async def migrate(
             done = {row["name"]: row["sha256"] for row in await connection.fetch("SELECT name, sha256 FROM migrations")}
             applied = [name for name, sql in files if await _apply(connection, name, sql, done.get(name))]
             await (environments or Environments()).stamp(connection, environment)
-            if keys:
+            if keys != NO_KEYS:
                 await provide(connection, keys)
             return applied
     finally:

@@ -82,7 +82,12 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             await stack.enter_async_context(parts.database(job).open(settings.database_url))
             for job in (Job.API, Job.CALLBACKS, Job.RECONCILER)
         ]
-        access = parts.access(database, world.monotonic, settings.access_cache_s)
+        access = parts.access(
+            database,
+            parts.signatures(database, world.now, settings.signing_secrets),
+            world.monotonic,
+            settings.access_cache_s,
+        )
         states, ledger, metrics = parts.states(), parts.ledger(database), parts.metrics()
         outbox = parts.outbox(of_callbacks, notify_http, settings.notify_url, metrics, world.now)
         provider = parts.provider(provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random)

@@ -128,6 +128,7 @@ def runs(draw: st.DrawFn) -> Told:
     story.starts_mixed(1, "PROVIDER_API_KEY")
     story.figures(0)
     story.done("rotate_secret", "k1")
+    story.trespasses("stranger", "balance", "not-done", 404, account="A")
     tellings = {wish.n: list(_moments(story, wish, written)) for wish in wishes}
     for n in draw(st.permutations([n for n, moments in tellings.items() for _ in moments])):
         tellings[n].pop(0)()
@@ -493,6 +494,11 @@ def an_alarm_about_a_payment_that_agrees(events: list[Event], victim: Wish) -> l
     [compared] = [e for e in events if e.kind == "answered" and e["operation"] == "compare"]
     finding = {"id": compared["id"], "payment": f"pay_{victim.n}", "class": "missing credit"}
     return after(events, compared, replace(compared, actor="service", kind="finding", facts=finding))
+
+
+@anomaly("access-is-kept")
+def another_tenant_that_is_served(events: list[Event], victim: Wish) -> list[Event]:
+    return changed(events, lambda e: e.get("asked_by") == "stranger", outcome="done", status=200)
 
 
 @anomaly("duplicates-are-counted")

@@ -380,7 +380,12 @@ def test_an_operation_is_about_one_that_comes_before_it(name: str) -> None:
         "correct",
         "approve",
     )
-    wanted = {"top_up": "open_account", "assault": "open_account", **dict.fromkeys(of_top_ups, "top_up")}
+    wanted = {
+        "top_up": "open_account",
+        "assault": "open_account",
+        "balance": "open_account",
+        **dict.fromkeys(of_top_ups, "top_up"),
+    }
     kinds: dict[str, str] = {}
     for operation in plan_of(name, 7).operations():
         assert operation.id not in kinds
