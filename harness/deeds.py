@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from harness.assault import assault
@@ -149,12 +150,13 @@ class Deeds:
             self._answered(operation, Outcome.DONE, "the provider's word")
 
     async def _at_the_secret(self, operation: Operation) -> None:
+        now = datetime.fromtimestamp(self._recorder.ago(0.0), UTC)
         try:
             if operation.kind == "adopt_secret":
-                await self._stack.adopt_secret()
+                await self._stack.adopt_secret(now)
             else:
                 overlap_s, old_for_s = (float(operation.args[name]) for name in ("overlap_s", "old_for_s"))
-                await self._stack.rotate_secret(overlap_s, old_for_s)
+                await self._stack.rotate_secret(now, overlap_s, old_for_s)
         except (ProviderError, StackError) as error:
             self._answered(operation, Outcome.NOT_DONE, str(error))
         else:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -175,11 +176,11 @@ class Stack(Protocol):
         """
         ...
 
-    async def adopt_secret(self) -> None:
+    async def adopt_secret(self, now: datetime) -> None:
         """Make the next callback secret known to the service. Raises `StackError` when it does not come up with it."""
         ...
 
-    async def rotate_secret(self, overlap_s: float, old_for_s: float) -> None:
+    async def rotate_secret(self, now: datetime, overlap_s: float, old_for_s: float) -> None:
         """Have the provider sign with it, and the service told when the old one ends. Raises `StackError` likewise."""
         ...
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -338,21 +338,21 @@ class Processes:
         finally:
             await mixed.stop()
 
-    async def adopt_secret(self) -> None:
+    async def adopt_secret(self, now: datetime) -> None:
         """Restart the service with the next callback secret beside the one that signs: before the provider changes over."""
         if self._adopted:
             return
         new = await draw(self.target.callbacks.dialect, self._rng)
-        self._keys, self._adopted = self._keys.followed_by(new, datetime.now(UTC) + UNTIL_ROTATED), True
+        self._keys, self._adopted = self._keys.followed_by(new, now + UNTIL_ROTATED), True
         await self._reconfigure()
 
-    async def rotate_secret(self, overlap_s: float, old_for_s: float) -> None:
+    async def rotate_secret(self, now: datetime, overlap_s: float, old_for_s: float) -> None:
         """Have the provider sign with the next secret, beside the old one for *overlap_s* on its clock, and restart the
-        service with an end for the old one, in *old_for_s* real seconds.
+        service with an end for the old one, *old_for_s* real seconds from *now*.
         """
-        await self.adopt_secret()
+        await self.adopt_secret(now)
         await self.provider.rotate_key(self._keys.signing, overlap_s)
-        end = datetime.now(UTC) + timedelta(seconds=old_for_s)
+        end = now + timedelta(seconds=old_for_s)
         self._keys, self._adopted = replace(self._keys, old_until=end.isoformat()), False
         await self._reconfigure()
 
