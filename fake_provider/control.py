@@ -27,6 +27,7 @@ HOW_AGAIN = ("resend", "replay", "at-once")
 COPIES_AT_MOST = 100
 WITHIN_MS_MAX = 5000
 """So long an answer is waited for at most: less than whoever asks would wait for it."""
+KEY_LONGEST = 8192  # an RSA key with a certificate
 SHOWN = 200  # characters of a receiver's answer that are passed on
 
 CLAIMS: Mapping[str, Callable[[Mapping[str, Any], str], Any]] = {
@@ -165,8 +166,13 @@ class Control:
 
     async def rotate_key(self, request: Request) -> Response:
         """Sign with a new key, and with the old one beside it for so many seconds on the provider's clock."""
-        overlap_s = fields.seconds(await json_body(request), "overlap_s", TEN_YEARS_S)
-        self.provider.rotate_key(timedelta(seconds=overlap_s))
+        body = await json_body(request)
+        overlap_s = fields.seconds(body, "overlap_s", TEN_YEARS_S)
+        key = fields.text(body, "key", KEY_LONGEST) if "key" in body else None
+        try:
+            self.provider.rotate_key(timedelta(seconds=overlap_s), key)
+        except ValueError as wrong:
+            raise fields.invalid("key", str(wrong)) from None
         new = self.provider.receiver_keys()[0]
         return JSONResponse({"receiver_key": new, "receiver_keys": self.provider.receiver_keys()})
 

@@ -41,10 +41,10 @@ def json_object(raw: bytes) -> dict[str, Any]:
     return body
 
 
-def text(body: Mapping[str, Any], field: str) -> str:
+def text(body: Mapping[str, Any], field: str, longest: int = LONGEST) -> str:
     value = body.get(field)
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST:
-        raise invalid(field, f"{field} must be a string of 1 to {LONGEST} characters")
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise invalid(field, f"{field} must be a string of 1 to {longest} characters")
     return value
 
 

@@ -9,6 +9,7 @@ Route: TypeAlias = tuple[str, str, Endpoint]
 Schema: TypeAlias = dict[str, Any]
 
 TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
+KEY: Schema = {"type": "string", "minLength": 1, "maxLength": 8192}
 MINOR: Schema = {"type": "integer", "minimum": 1, "description": "minor units of the currency"}
 SECONDS: Schema = {"type": "number", "minimum": 0}
 OBJECT: Schema = {"type": "object"}
@@ -36,7 +37,7 @@ BODIES: Mapping[str, tuple[Mapping[str, Schema], Sequence[str]]] = {
     "/control/moods": ({"mood": TEXT, "args": OBJECT}, ["mood"]),
     "/control/forge": ({"forgery": TEXT, "payment": TEXT, "args": OBJECT}, ["forgery", "payment"]),
     "/control/deliveries/{id}/send": (AGAIN, ["how"]),
-    "/control/keys/rotate": ({"overlap_s": SECONDS}, ["overlap_s"]),
+    "/control/keys/rotate": ({"overlap_s": SECONDS, "key": KEY}, ["overlap_s"]),
     "/control/clock/advance": ({"seconds": SECONDS}, ["seconds"]),
     "/control/clock/play-out": ({"within_s": SECONDS}, []),
 }

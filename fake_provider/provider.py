@@ -205,10 +205,17 @@ class Provider:
         self.deliveries.doors.put(Door(url=url, keys=[key], news=news))
         return self.dialect.receiver_key(key)
 
-    def rotate_key(self, overlap: timedelta) -> None:
-        """From now on a new key signs what goes to the first receiver; the old one beside it, where there is room, for so long."""
-        # Not of the same draws as the key before it, which may be the seed's first.
-        key = self.dialect.draw_key(Random(f"rotation {self._setup.rng.random()}"))
+    def rotate_key(self, overlap: timedelta, key: str | None = None) -> None:
+        """From now on a new key signs what goes to the first receiver; the old one beside it, where there is room, for so long.
+
+        The merchant may bring the *key*, so that the receiver knows it before anything is signed with it; else it is drawn.
+        Raises `ValueError` for a key that is none of the dialect.
+        """
+        if key is None:
+            # Not of the same draws as the key before it, which may be the seed's first.
+            key = self.dialect.draw_key(Random(f"rotation {self._setup.rng.random()}"))
+        else:
+            self.dialect.check_key(key)
         now = self.clock()
         self.deliveries.doors.put(self.deliveries.doors.first.rotated(key, now, now + overlap))
 

@@ -199,7 +199,7 @@ def payment_verdicts(history: History, verdicts: Sequence[Verdict]) -> tuple[Pay
 
 def _payment_verdicts(history: History, found: dict[str, str]) -> Iterator[PaymentVerdict]:
     early = credited_unasked(history)
-    aside = held(history)
+    aside = held(history) - {credit.payment for credit in credits_of(history)}
     audited, silent = bool(history.of("audited")), unread(history)
     back = {each.payment for each in reversals(history)}
     for payment in captured(history):

@@ -152,5 +152,5 @@ def told_by(target: Target, answer: Answer) -> tuple[dict[str, Any], dict[str, s
 
 def asked(values: Mapping[str, Any]) -> dict[str, Any]:
     """What of an operation's values the history keeps."""
-    wanted = ("account", "customer", "amount_minor", "currency", "key", "method", "top_up", "payment")
+    wanted = ("account", "customer", "amount_minor", "currency", "key", "method", "top_up", "payment", "by", "finding")
     return {name: values[name] for name in wanted if values.get(name)}

@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
+from harness.assault import assault
 from harness.audit import Account
 from harness.client import Answer, Client
 from harness.history import Event, Recorder
@@ -11,7 +14,8 @@ from harness.locust import put_load
 from harness.outcomes import Outcome, of_status, together
 from harness.plan import Operation, Plan
 from harness.provider import ProviderError
-from harness.stack import Stack
+from harness.stack import Stack, StackError
+from harness.target import request
 
 ATTEMPTS = 8
 AGAIN_S = 0.3
@@ -53,14 +57,22 @@ class Deeds:
                 await self._at_the_provider(operation)
             case "forge":
                 await self._forge(operation)
+            case "adopt_secret" | "rotate_secret" if self._stack.target.rotates:
+                await self._at_the_secret(operation)
+            case "start_mixed" if operation.args["mix"] in self._stack.target.start.mixed:
+                await self._start_mixed(operation)
             case "load":
                 await self._load(operation)
-            case _ if self._stack.target.operations.named(operation.kind) is None:
+            case _ if operation.kind != "assault" and self._stack.target.operations.named(operation.kind) is None:
                 self._recorder.record("harness", "not-offered", operation=operation.kind, id=operation.id)
             case _ if _principal(operation) != "default" and not self._stack.target.asked_by(_principal(operation)):
                 self._recorder.record(
                     "harness", "not-offered", operation=operation.kind, id=operation.id, asked_by=_principal(operation)
                 )
+            case "assault":
+                await self._assault(operation)
+            case "correct" | "approve":
+                await self._correct(operation)
             case _:
                 await self._perform(operation)
 
@@ -140,6 +152,59 @@ class Deeds:
             self._answered(operation, Outcome.NOT_DONE, str(error))
         else:
             self._answered(operation, Outcome.DONE, "the provider's word")
+
+    async def _at_the_secret(self, operation: Operation) -> None:
+        now = datetime.fromtimestamp(self._recorder.ago(0.0), UTC)
+        try:
+            if operation.kind == "adopt_secret":
+                await self._stack.adopt_secret(now)
+            else:
+                overlap_s, old_for_s = (float(operation.args[name]) for name in ("overlap_s", "old_for_s"))
+                await self._stack.rotate_secret(now, overlap_s, old_for_s)
+        except (ProviderError, StackError) as error:
+            self._answered(operation, Outcome.NOT_DONE, str(error))
+        else:
+            self._answered(operation, Outcome.DONE, "the operator's word")
+
+    async def _start_mixed(self, operation: Operation) -> None:
+        """An operator starts the service with settings that do not belong together."""
+        mix = str(operation.args["mix"])
+        try:
+            start = await self._stack.start_mixed(mix)
+        except StackError as error:
+            self._answered(operation, Outcome.UNKNOWN, str(error))
+            return
+        named = sorted(name for name in self._stack.target.start.mixed[mix] if name in start.says)
+        self._recorder.record("harness", "start", mix=mix, code=start.code, named=named)
+        self._answered(operation, Outcome.DONE, f"tried; exit code {start.code}")
+
+    async def _assault(self, operation: Operation) -> None:
+        """An attacker asks for a top-up in a way that no honest client has."""
+        how, top_up = str(operation.args["how"]), self._stack.target.operations.top_up
+        if top_up.json_body is None:
+            self._recorder.record("harness", "not-offered", operation=operation.kind, id=operation.id)
+            return
+        account = self._accounts[operation.about].values()
+        wish = {"run": self._name, "method": "redirect", "amount_minor": 1, "key": f"{self._name}-{operation.id}"}
+        suffered = await assault(
+            how, request(top_up, self._stack.service_url, account | wish, self._stack.target.asked_by())
+        )
+        self._recorder.record("client", "assault", how=how, **asdict(suffered))
+        self._answered(operation, Outcome.DONE, f"tried; answered {suffered.status}")
+
+    async def _correct(self, operation: Operation) -> None:
+        """What an operator wants done about what was found of a top-up's payment: all that was captured is to be credited."""
+        named = self._stack.target.operations.findings
+        orders = await self._stack.provider.orders_of(self._named.get(operation.about, "unknown"))
+        rows = (await self._client.ask((named,), {"run": self._name}))[0].rows if named and orders else ()
+        found = next((row["finding"] for row in rows if row.get("payment") == orders[-1]["id"]), None)
+        if found is None:
+            self._answered(operation, Outcome.NOT_DONE, f"nothing was found of {operation.about}")
+            return
+        values = self._values(operation) | {"payment": orders[-1]["id"], "finding": found, "by": operation.args["by"]}
+        amount_minor = operation.amount_minor or orders[-1]["captured_minor"]
+        values |= {"amount_minor": amount_minor}
+        await self._client.perform(operation.kind, operation.id, 1, values, principal=str(values["by"]))
 
     async def _forge(self, operation: Operation) -> None:
         args = {name: value for name, value in operation.args.items() if name != "forgery"}

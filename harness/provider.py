@@ -77,6 +77,10 @@ class ProviderControl:
     async def lose(self, payment: str) -> None:
         await self._post(f"/control/payments/{payment}/lose", {})
 
+    async def rotate_key(self, key: str, overlap_s: float) -> None:
+        """From now on *key* signs; the one before it beside it, where there is room, for so long on the provider's clock."""
+        await self._post("/control/keys/rotate", {"key": key, "overlap_s": overlap_s})
+
     async def begin_mood(self, mood: str, args: Mapping[str, Any]) -> str:
         answer = await self._post("/control/moods", {"mood": mood, "args": dict(args)})
         return str(answer["id"])

@@ -69,9 +69,10 @@ def went_back(history: History) -> dict[str, list[Event]]:
 
 
 def lines(history: History, snapshot: str) -> Sequence[Line]:
-    """What the service's ledger says about money that went back, and came back again."""
+    """What the service's ledger says about money that went back, and came back again. Corrections are neither."""
     known = reversals(history)
     own = [event for event in history.of("entry") if event["snapshot"] == snapshot and event["own"]]
+    own = [event for event in own if not event.get("correction")]
     debits = [event for event in own if event["amount_minor"] < 0]
     restorations = [event for event in own if event["amount_minor"] > 0 and event.get("reversal")]
     if not any(event.get("reversal") for event in history.of("entry")):

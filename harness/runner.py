@@ -141,7 +141,7 @@ class _Execution:
         self._recorder.record("harness", "phase", name=name)
 
     def _record_plan(self) -> None:
-        states = self._stack.target.states
+        states, corrections = self._stack.target.states, self._stack.target.corrections
         self._recorder.record(
             "harness",
             "plan",
@@ -149,6 +149,7 @@ class _Execution:
             plan=encode(self._plan),
             unoffered=self._stack.target.unoffered(),
             states=states.model_dump() if states else None,
+            correction_limit_minor=corrections.limit_minor if corrections else None,
         )
 
     # The steps

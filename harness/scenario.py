@@ -29,6 +29,10 @@ MONEY = (
     "provider-is-not-hammered",
 )
 """What every scenario with a payment in it is about."""
+CALM_S = 20.0
+"""How long a client waits, in seconds, while nothing is broken: on a busy machine all takes longer, and a request that was given up
+would still be on its way when the story begins.
+"""
 COMPARE_S = 30.0
 """How long a comparison of the books may take, in seconds: it asks the provider about everything there is."""
 
@@ -55,11 +59,20 @@ class Draft:
         return id
 
     def top_up(
-        self, account: str, *, method: str = "card", key: str = "", amount_minor: int | None = None, parts: int = 0
+        self,
+        account: str,
+        *,
+        method: str = "card",
+        key: str = "",
+        amount_minor: int | None = None,
+        parts: int = 0,
+        patience_s: float | None = None,
     ) -> str:
         """A client asks for a top-up. By card it is charged at once; by redirect when the customer pays.
 
         So many *parts* of it can go back one by one: amounts that name themselves in a balance, as the top-up's own does.
+        *patience_s* is how long the client waits for the answer, where it is not as long as clients do: who was answered knows
+        that nothing of the request is still on its way in the service.
         """
         id = self._next("t")
         self._parts[id] = [self._amounts[account].next() for _ in range(parts)]
@@ -74,6 +87,7 @@ class Draft:
                 currency=currency,
                 method=method,
                 key=key or id,
+                args={} if patience_s is None else {"patience_s": patience_s},
             )
         )
         return id
@@ -89,9 +103,11 @@ class Draft:
             for account in accounts:
                 self.top_up(account)
 
-    def paid(self, currency: str = "EUR", parts: int = 0, account: str | None = None) -> str:
+    def paid(
+        self, currency: str = "EUR", parts: int = 0, account: str | None = None, patience_s: float | None = None
+    ) -> str:
         """A top-up as it should be: asked for, paid at the provider's page, and reported. Of *account*, or of a new one."""
-        top_up = self.top_up(account or self.account(currency), method="redirect", parts=parts)
+        top_up = self.top_up(account or self.account(currency), method="redirect", parts=parts, patience_s=patience_s)
         self.pay(top_up)
         self.quiet()
         return top_up
@@ -161,6 +177,14 @@ class Draft:
         """What the service would have people look at is read: top-ups of so much should be among it."""
         self._do(Operation(id=self._next("v"), kind="reviews", args={"at_least_minor": at_least_minor}))
 
+    def correct(self, top_up: str, *, by: str) -> None:
+        """An operator asks that what was captured for a top-up, and found not to be credited, is credited."""
+        self._do(Operation(id=self._next("u"), kind="correct", about=top_up, args={"by": by}))
+
+    def approve(self, top_up: str, *, by: str) -> None:
+        """An operator approves what was asked for."""
+        self._do(Operation(id=self._next("v"), kind="approve", about=top_up, args={"by": by}))
+
     def release(self) -> None:
         """Let go what a mood holds back."""
         self._do(Operation(id=self._next("l"), kind="release"))
@@ -169,12 +193,35 @@ class Draft:
         """Let all that the provider still has to do come to its end, attempt by attempt, on its own clock."""
         self._do(Operation(id=self._next("c"), kind="play_out"))
 
+    def assault(self, how: str, account: str) -> None:
+        """An attacker asks for a top-up as no honest client does; see `ASSAULTS` in `assault.py`."""
+        self._do(Operation(id=self._next("h"), kind="assault", about=account, args={"how": how}))
+
     def forge(self, forgery: str, about: str, **args: Scalar) -> None:
         """An attacker sends a callback about a top-up's payment, and waits for the answer."""
         self._do(Operation(id=self._next("f"), kind="forge", about=about, args={"forgery": forgery, **args}))
 
+    def advance(self, seconds: float) -> None:
+        """Time passes on the provider's clock, and what is due in it is sent."""
+        self._do(Operation(id=self._next("w"), kind="advance", args={"seconds": seconds}))
+
+    def adopt_secret(self) -> None:
+        """The operator makes the next callback secret known to the service, beside the one that signs."""
+        self._do(Operation(id=self._next("k"), kind="adopt_secret"))
+
+    def rotate_secret(self, *, overlap_s: float, old_for_s: float) -> None:
+        """The provider signs with it, for *overlap_s* on its clock also with the old one, which the service believes for
+        *old_for_s* real seconds more.
+        """
+        args: dict[str, Scalar] = {"overlap_s": overlap_s, "old_for_s": old_for_s}
+        self._do(Operation(id=self._next("k"), kind="rotate_secret", args=args))
+
+    def start_mixed(self, mix: str) -> None:
+        """The operator starts another process of the service, with one of the target's mixes of settings."""
+        self._do(Operation(id=self._next("k"), kind="start_mixed", args={"mix": mix}))
+
     def pause(self, seconds: float) -> None:
-        """Time passes, and nobody does anything."""
+        """Real time passes, for what ends by the clock, and nobody does anything."""
         self._add(Wait("time-passed", seconds))
 
     def quiet(self, at_most_s: float = 10.0) -> None:
@@ -290,9 +337,9 @@ class Scenario:
     def plan(self, seed: int) -> Plan:
         """A top-up in calm weather opens the story and another closes it: a service that refuses everything is not safe."""
         draft = Draft(Random(seed))
-        draft.paid()
+        draft.paid(patience_s=CALM_S)
         self.tell(draft)
-        draft.paid()
+        draft.paid(patience_s=CALM_S)
         return Plan(self.name, self.story, seed, draft.steps(), self.about)
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +19,14 @@ from harness.witness import Watch
 
 class StackError(Exception):
     """The stack did not come up; the message says which part, why, and where its log is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a start of the service ended: `code` is its exit code, None where it was up and served. `says` are its last lines."""
+
+    code: int | None
+    says: str
 
 
 class Node(Protocol):
@@ -164,6 +174,21 @@ class Stack(Protocol):
 
         A target that has none of that name stays as it is.
         """
+        ...
+
+    async def start_mixed(self, mix: str) -> Start:
+        """Start another process of the service with settings that do not belong together, and end it if it serves.
+
+        Raises `StackError` when it does neither in time.
+        """
+        ...
+
+    async def adopt_secret(self, now: datetime) -> None:
+        """Make the next callback secret known to the service. Raises `StackError` when it does not come up with it."""
+        ...
+
+    async def rotate_secret(self, now: datetime, overlap_s: float, old_for_s: float) -> None:
+        """Have the provider sign with it, and the service told when the old one ends. Raises `StackError` likewise."""
         ...
 
     @property

@@ -40,6 +40,8 @@ class Start(_Model):
     `preload` are imported once, and each start is a fork of the process that has them: they must not look at their
     environment, open anything or start a thread when they are imported. `settings` are further environment variables under
     names that the fault `settings` knows them by.
+
+    `mixed` names settings that do not belong together, each as what it changes in `env`: with them it must not start.
     """
 
     command: list[str]
@@ -48,6 +50,7 @@ class Start(_Model):
     mutants: list[str] = Field(default_factory=list)
     env: dict[str, str] = Field(default_factory=dict)
     settings: dict[str, dict[str, str]] = Field(default_factory=dict)
+    mixed: dict[str, dict[str, str]] = Field(default_factory=dict)
     ready: str = "GET /healthz"
     ready_within_s: float = 20.0
 
@@ -110,10 +113,19 @@ class Operations(_Model):
     figures: Operation | None = None
     compare: Operation | None = None
     reviews: Operation | None = None
+    findings: Operation | None = None
+    correct: Operation | None = None
+    approve: Operation | None = None
 
     def named(self, kind: str) -> Operation | None:
         found: Operation | None = getattr(self, kind, None)
         return found
+
+
+class Corrections(_Model):
+    """How operators correct: one of more minor units than `limit_minor` needs a second person's approval."""
+
+    limit_minor: int = Field(ge=0)
 
 
 class Principal(_Model):
@@ -129,6 +141,10 @@ class Principals(_Model):
 
     default: Principal | None = None
     """Who asks, wherever nobody else is named."""
+    operator: Principal | None = None
+    """Who corrects what was found."""
+    second: Principal | None = None
+    """Another such person, who approves."""
     initiator: Principal | None = None
     """Of the same tenant: may ask for top-ups and look at them, and may not reconcile or compare."""
     stranger: Principal | None = None
@@ -159,6 +175,7 @@ class Target(_Model):
     operations: Operations
     words: dict[str, Word] = Field(default_factory=dict)
     states: States | None = None
+    corrections: Corrections | None = None
     principals: Principals = Principals()
 
     @field_validator("environment")
@@ -203,6 +220,12 @@ class Target(_Model):
             )
         return self.model_copy(update={"callbacks": self.callbacks.model_copy(update={"dialect": dialect})})
 
+    @property
+    def rotates(self) -> bool:
+        """Whether it can be told of a callback secret that was rotated out, and of its end."""
+        told = " ".join(self.start.env.values())
+        return "{old_secret}" in told and "{old_secret_until}" in told
+
     def unoffered(self) -> dict[str, str]:
         """Kinds of event that this target cannot yield, or promises that it cannot be held to, and why. Not weighed."""
         operations = {"transition": "timeline", "discrepancy": "discrepancies", "ledger-read": "entries"}
@@ -228,6 +251,20 @@ class Target(_Model):
         }
         if not any("{inbox}" in value for value in told.values()):
             missing["told-once"] = "it is not told of {inbox}, where customers' messages would go"
+        if self.corrections is None or None in (
+            self.operations.findings,
+            self.operations.correct,
+            self.operations.approve,
+        ):
+            missing["corrections-are-approved"] = (
+                "it has no [corrections], or no operation of findings, correct and approve"
+            )
+        if self.operations.top_up.json_body is None:
+            missing["crafted-requests-are-refused"] = "its [operations.top_up] has no `json`"
+        if not self.start.mixed:
+            missing["mixed-starts-are-refused"] = "it has no [start.mixed]"
+        if not self.rotates:
+            missing["rotation-refuses-nobody"] = "its [start.env] has no {old_secret} and {old_secret_until}"
         if not any(self.principals.named(name) for name in ("initiator", "stranger", "former")):
             missing["access-is-kept"] = "its [principals] name nobody who is to be refused"
         if not self.words:

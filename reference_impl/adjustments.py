@@ -39,7 +39,7 @@ class Adjustment:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
     """The finding that is to be corrected."""
 
     finding: int
@@ -127,7 +127,7 @@ class Adjustments:
             )
         return stored
 
-    async def post(self, connection: Connection, found: _Found, wanted: Adjustment, approver: str | None) -> Adjustment:
+    async def post(self, connection: Connection, found: Found, wanted: Adjustment, approver: str | None) -> Adjustment:
         """The entries, and what they mean for the top-up. A credit that was missing is claimed like a callback's: whoever
         comes later with it finds it taken.
         """
@@ -165,7 +165,7 @@ class Adjustments:
         log.warning("adjusted", finding=found.finding, account=wanted.account, posting=posting)
         return replace(wanted, posting=posting, approved_by=approver)
 
-    async def claim(self, connection: Connection, found: _Found) -> bool:
+    async def claim(self, connection: Connection, found: Found) -> bool:
         """True when nobody has credited this payment so far."""
         return bool(
             await connection.fetchval(
@@ -177,17 +177,17 @@ class Adjustments:
         )
 
 
-async def _finding(connection: Connection, finding: int) -> _Found:
+async def _finding(connection: Connection, finding: int) -> Found:
     row = await connection.fetchrow("SELECT class, about, payment FROM findings WHERE finding = $1", finding)
     if row is None:
         raise Problem(404, "no_such_finding", "Reconciliation found nothing of that name.", at="finding")
     if row["class"] in (Class.BALANCE, Class.STATUS):
         message = "No entry corrects this: the ledger is right, and what is beside it is not."
         raise Problem(422, "not_corrected_by_entries", message, at="finding")
-    return _Found(finding, Class(row["class"]), row["about"], row["payment"])
+    return Found(finding, Class(row["class"]), row["about"], row["payment"])
 
 
-async def _in_its_currency(connection: Connection, found: _Found, account: str) -> None:
+async def _in_its_currency(connection: Connection, found: Found, account: str) -> None:
     """Raises `Problem` unless *account* is a customer's, in the currency of the top-up that is corrected."""
     there = await connection.fetchval(
         """SELECT t.currency = a.currency FROM top_ups t, accounts a

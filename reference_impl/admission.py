@@ -8,8 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from reference_impl.answers import Answer, problem
 from reference_impl.metrics import Metrics
+from reference_impl.responses import respond
 
 
 class Compartment(StrEnum):
@@ -52,3 +55,22 @@ def compartment_of(path: str) -> Compartment | None:
     if path.startswith("/callbacks/"):
         return Compartment.CALLBACKS
     return Compartment.CUSTOMERS if path.startswith("/v1/") else None
+
+
+class Door:
+    """Where requests are admitted: when they have come in whole, since slow senders must not take the room of quick ones."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        compartment = compartment_of(scope["path"]) if scope["type"] == "http" else None
+        if compartment is None:
+            await self.app(scope, receive, send)
+            return
+        admission: Admission = scope["app"].state.service.admission
+        if not admission.room(compartment):
+            await respond(admission.turn_away(compartment))(scope, receive, send)
+            return
+        with admission.admitted(compartment):
+            await self.app(scope, receive, send)

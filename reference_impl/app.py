@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import structlog
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,8 +14,8 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reference_impl.access import Authenticated
+from reference_impl.admission import Door
 from reference_impl.answers import Answer, problem
-from reference_impl.limits import Door, Limits
 from reference_impl.logs import correlate, current_correlation
 from reference_impl.metrics import CONTENT_TYPE
 from reference_impl.parts import Parts
@@ -29,11 +30,11 @@ log = structlog.get_logger()
 def build(settings: Settings, parts: Parts | None = None, world: World | None = None) -> Starlette:
     """The service as an ASGI application. It connects when its lifespan starts, and refuses to start half."""
 
-    api = face()
+    api, parts = face(), parts or Parts()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with running(settings, parts or Parts(), world or World()) as service:
+        async with running(settings, parts, world or World()) as service:
             app.state.service = api.state.service = service
             yield
 
@@ -44,8 +45,13 @@ def build(settings: Settings, parts: Parts | None = None, world: World | None = 
             Route("/metrics", figures),
             Mount("/", app=Authenticated(api)),
         ],
-        middleware=[Middleware(Correlation), Middleware(OneLength), Middleware(Limits), Middleware(Door)],
-        exception_handlers={Exception: on_crash},
+        middleware=[
+            Middleware(Correlation),
+            Middleware(OneLength),
+            Middleware(parts.limits, settings.body_within_s),
+            Middleware(Door),
+        ],
+        exception_handlers={HTTPException: on_http, Exception: on_crash},
         lifespan=lifespan,
     )
 
@@ -62,6 +68,12 @@ async def figures(request: Request) -> Response:
 async def callback(request: Request) -> Response:
     """The raw bytes and headers, as they came: a signature is over bytes, not over what a framework makes of them."""
     return respond(await request.app.state.service.callbacks.on_callback(request.headers.raw, await request.body()))
+
+
+async def on_http(_request: Request, error: Exception) -> Response:
+    """What is no route of ours, in the words of every other refusal."""
+    assert isinstance(error, HTTPException)
+    return respond(Answer(error.status_code, problem("refused", error.detail), error.headers or {}))
 
 
 async def on_crash(_request: Request, _error: Exception) -> Response:

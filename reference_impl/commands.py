@@ -13,7 +13,7 @@ import typer
 
 from reference_impl.api_keys import BadKey, Scope, draw, listed, revoke, store
 from reference_impl.database import Job
-from reference_impl.environments import Mixed, owner_of
+from reference_impl.environments import Environments, Mixed
 from reference_impl.logs import clean, configure
 from reference_impl.parts import Parts
 from reference_impl.service import World, running
@@ -135,12 +135,15 @@ def check() -> None:
     except ValidationError as error:
         fail("\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}".lstrip(": ") for each in error.errors()))
 
+    environments = Environments()
+
     async def owned(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
         if await connection.fetchval("SELECT to_regclass('deployment')") is None:
             return "nobody so far"
-        return await owner_of(connection, settings.environment)
+        return await environments.owner_of(connection, settings.environment)
 
     try:
+        environments.insist(settings.environment, settings.marked_keys, settings.endpoints)
         typer.echo(f"all of {settings.environment}; the database belongs to {at_the_database(owned)}")
     except Mixed as mixed:
         fail(str(mixed))

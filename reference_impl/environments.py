@@ -50,20 +50,31 @@ def strangers(environment: str, keys: Mapping[str, str], endpoints: Mapping[str,
             yield f"{name} points to {host}, which does not belong to {environment!r}: use this environment's own"
 
 
-async def stamp(connection: "asyncpg.Connection[asyncpg.Record]", environment: str) -> None:
-    """Make the database this environment's, if it is nobody's so far. Raises `Mixed` if it is another's."""
-    _refuse_another(await connection.fetchval(_STAMP, environment), environment)
+class Environments:
+    """Whether what was put together belongs together: asked before anything is served."""
 
+    def insist(self, environment: str, keys: Mapping[str, str], endpoints: Mapping[str, str]) -> None:
+        """Raises `Mixed` naming each key and endpoint that belongs elsewhere."""
+        found = list(strangers(environment, keys, endpoints))
+        if found:
+            self.refuse("; ".join(found))
 
-async def owner_of(connection: "asyncpg.Connection[asyncpg.Record]", environment: str) -> str:
-    """Whose the database is: *environment*'s, or nobody's so far. Raises `Mixed` if it is another's. Changes nothing."""
-    owner: str | None = await connection.fetchval("SELECT environment FROM deployment")
-    _refuse_another(owner or environment, environment)
-    return owner or "nobody so far"
+    async def stamp(self, connection: "asyncpg.Connection[asyncpg.Record]", environment: str) -> None:
+        """Make the database this environment's, if it is nobody's so far. Raises `Mixed` if it is another's."""
+        self._insist_on_owner(await connection.fetchval(_STAMP, environment), environment)
 
+    async def owner_of(self, connection: "asyncpg.Connection[asyncpg.Record]", environment: str) -> str:
+        """Whose the database is: *environment*'s, or nobody's so far. Raises `Mixed` if it is another's. Changes nothing."""
+        owner: str | None = await connection.fetchval("SELECT environment FROM deployment")
+        self._insist_on_owner(owner or environment, environment)
+        return owner or "nobody so far"
 
-def _refuse_another(owner: str, environment: str) -> None:
-    if owner != environment:
-        raise Mixed(
-            f"DATABASE_URL names the database of {owner!r}, and ENVIRONMENT is {environment!r}: use this environment's own"
-        )
+    def refuse(self, why: str) -> None:
+        """What comes of a mix: nothing is started."""
+        raise Mixed(why)
+
+    def _insist_on_owner(self, owner: str, environment: str) -> None:
+        if owner != environment:
+            self.refuse(
+                f"DATABASE_URL names the database of {owner!r}, and ENVIRONMENT is {environment!r}: use this environment's own"
+            )

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -113,8 +113,10 @@ def parse(body: bytes, delivery: str) -> Event | None:
     )
 
 
-def read_json(body: bytes) -> dict[str, Any]:
-    """The object in *body*; `Refused` for what another parser could read in another way."""
+def read_json(body: bytes, fraction: Callable[[str], Any] | None = None) -> dict[str, Any]:
+    """The object in *body*; `Refused` for what another parser could read in another way, and for a number with a point in it
+    unless *fraction* reads it.
+    """
     if len(body) > BODY_BYTES_MAX:
         raise Refused("the body is too large", 413)
     try:
@@ -125,7 +127,7 @@ def read_json(body: bytes) -> dict[str, Any]:
             object_pairs_hook=_no_duplicates,
             parse_constant=_no_constant,
             parse_int=_integer,
-            parse_float=_fraction,
+            parse_float=fraction or _fraction,
         )
     except (ValueError, RecursionError):
         raise malformed("the body is not JSON in UTF-8") from None

@@ -24,7 +24,7 @@ SIGNS: Mapping[Kind, int] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One leg of a posting."""
+    """One leg of a posting. `reversal` is the provider's id of a refund or a dispute, `correction` our own of a finding."""
 
     entry: str
     posting: str
@@ -34,6 +34,7 @@ class Entry:
     payment: str
     kind: str
     reversal: str | None
+    correction: str | None
     at: datetime
 
 
@@ -121,7 +122,8 @@ class Ledger:
         """All legs of every posting that touches *account*, oldest first."""
         rows = await connection.fetch(
             """SELECT 'ent_' || e.entry AS entry, posting, e.account, e.amount_minor, e.currency, payment, kind,
-                      reversal, at
+                      CASE WHEN kind NOT IN ('adjustment', 'adjustment-back') THEN reversal END AS reversal,
+                      CASE WHEN kind IN ('adjustment', 'adjustment-back') THEN reversal END AS correction, at
                FROM postings JOIN entries e USING (posting)
                WHERE posting IN (SELECT posting FROM entries WHERE account = $1)
                ORDER BY e.entry""",

@@ -6,7 +6,7 @@ from pathlib import Path
 import asyncpg
 
 from reference_impl.api_keys import Provided, provide
-from reference_impl.environments import stamp
+from reference_impl.environments import Environments
 
 FOLDER = Path(__file__).parent / "migrations"
 
@@ -18,7 +18,13 @@ _LOCK = 7_021_001
 """Any number that nobody else takes: services that start together migrate one after another."""
 
 
-async def migrate(url: str, environment: str, keys: Provided = NO_KEYS, folder: Path = FOLDER) -> list[str]:
+async def migrate(
+    url: str,
+    environment: str,
+    keys: Provided = NO_KEYS,
+    folder: Path = FOLDER,
+    environments: Environments | None = None,
+) -> list[str]:
     """Bring the database up to date in one transaction, with *keys* in it; returns what was applied. Raises if history was
     rewritten, if the database is another environment's, or if one of the keys cannot be.
     """
@@ -30,7 +36,7 @@ async def migrate(url: str, environment: str, keys: Provided = NO_KEYS, folder: 
             await connection.execute(_BOOKKEEPING)
             done = {row["name"]: row["sha256"] for row in await connection.fetch("SELECT name, sha256 FROM migrations")}
             applied = [name for name, sql in files if await _apply(connection, name, sql, done.get(name))]
-            await stamp(connection, environment)
+            await (environments or Environments()).stamp(connection, environment)
             if keys != NO_KEYS:
                 await provide(connection, keys)
             return applied

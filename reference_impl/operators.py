@@ -12,10 +12,12 @@ from reference_impl.adjustments import Adjustment
 from reference_impl.answers import Answer, Problem
 from reference_impl.api_keys import Scope
 from reference_impl.comparison import findings, history
+from reference_impl.document import CREATED
+from reference_impl.limits import OneReading
 from reference_impl.responses import respond
 from reference_impl.routes import AMOUNT_MAX, NAME, ServiceOf, shown
 
-router = APIRouter(prefix="/admin")
+router = APIRouter(prefix="/admin", route_class=OneReading)
 
 
 class AdjustmentBody(BaseModel):
@@ -23,7 +25,7 @@ class AdjustmentBody(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
     account: str = Field(pattern=NAME)
-    amount_minor: int = Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX)
+    amount_minor: int = Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX, json_schema_extra={"not": {"const": 0}})
     reason: str = Field(min_length=1, max_length=500)
 
 
@@ -71,7 +73,7 @@ async def found(service: ServiceOf) -> Response:
         return respond(Answer(200, {"findings": [shown(row) for row in await findings(connection)]}))
 
 
-@router.post("/findings/{finding}/adjustments", dependencies=ADMIN)
+@router.post("/findings/{finding}/adjustments", dependencies=ADMIN, responses={**CREATED})
 async def propose(finding: Found, body: AdjustmentBody, operator: Operator, service: ServiceOf) -> Response:
     """Propose a correction. A small one is posted at once; a large one waits for a second person."""
     if body.amount_minor == 0:
@@ -80,7 +82,7 @@ async def propose(finding: Found, body: AdjustmentBody, operator: Operator, serv
     return _told(await service.adjustments.propose(wanted))
 
 
-@router.post("/findings/{finding}/adjustments/{account}/approval", dependencies=ADMIN)
+@router.post("/findings/{finding}/adjustments/{account}/approval", dependencies=ADMIN, responses={**CREATED})
 async def approve(finding: Found, account: Of, operator: Operator, service: ServiceOf) -> Response:
     return _told(await service.adjustments.approve(finding, account, operator))
 

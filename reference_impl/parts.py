@@ -9,9 +9,11 @@ from reference_impl.breaker import CircuitBreaker
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
 from reference_impl.database import Database
+from reference_impl.environments import Environments
 from reference_impl.initiation import Initiation
 from reference_impl.keys import IdempotencyKeys
 from reference_impl.ledger import Ledger
+from reference_impl.limits import Bodies, Limits
 from reference_impl.metrics import Metrics
 from reference_impl.outbox import Outbox
 from reference_impl.provider import ProviderClient
@@ -48,3 +50,6 @@ class Parts:
     metrics: type[Metrics] = Metrics
     comparer: type[Comparer] = Comparer
     adjustments: type[Adjustments] = Adjustments
+    limits: type[Limits] = Limits
+    bodies: type[Bodies] = Bodies
+    environments: type[Environments] = Environments

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
 from reference_impl import accounts, discrepancies, initiation, refunds, topups
 from reference_impl.access import Asking, Needs
@@ -15,6 +16,8 @@ from reference_impl.accounts import Account
 from reference_impl.answers import Answer, Problem, problem, unavailable
 from reference_impl.api_keys import Scope
 from reference_impl.database import DATABASE_ERRORS, Connection
+from reference_impl.document import CREATED, DECLINED, REFUSED, allowed
+from reference_impl.limits import OneReading
 from reference_impl.money import Money
 from reference_impl.rates import Asker
 from reference_impl.responses import respond
@@ -69,11 +72,11 @@ ServiceOf: TypeAlias = Annotated[Service, Depends(service_of)]
 Customer: TypeAlias = Annotated[str, Depends(customer_of)]
 Key: TypeAlias = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=128, pattern=r"^[!-~]+$")]
 
-router = APIRouter()
+router = APIRouter(route_class=OneReading)
 INITIATE, READ = [Depends(Needs(Scope.INITIATE))], [Depends(Needs(Scope.READ))]
 
 
-@router.post("/v1/accounts", dependencies=INITIATE)
+@router.post("/v1/accounts", dependencies=INITIATE, responses={201: CREATED[201]})
 async def open_account(body: AccountBody, customer: Customer, service: ServiceOf) -> Response:
     async with service.database.connection() as connection:
         opened = await accounts.open_account(connection, customer, body.account, body.currency, service.now())
@@ -83,7 +86,7 @@ async def open_account(body: AccountBody, customer: Customer, service: ServiceOf
     return respond(Answer(201 if opened else 200, asdict(account)))
 
 
-@router.post("/v1/top-ups", dependencies=INITIATE)
+@router.post("/v1/top-ups", dependencies=INITIATE, responses={**CREATED, **DECLINED})
 async def top_up(
     body: TopUpBody, key: Key, customer: Customer, principal: Asking, service: ServiceOf, request: Request
 ) -> Response:
@@ -99,7 +102,7 @@ async def top_up(
     await service.rates.admit(asker)
     account = await owned(service, customer, body.account)
     if account.currency != body.currency:
-        raise Problem(400, "other_currency", f"This account is in {account.currency}.", at="currency")
+        raise Problem(409, "other_currency", f"This account is in {account.currency}.", at="currency")
     wanted = initiation.Request(
         account=body.account, amount=Money(body.amount_minor, body.currency), method=body.method
     )
@@ -123,7 +126,7 @@ async def timeline(top_up_id: str, customer: Customer, service: ServiceOf) -> Re
     return respond(Answer(200, {"transitions": [shown(dict(row)) for row in rows]}))
 
 
-@router.post("/v1/top-ups/{top_up_id}/refunds", dependencies=INITIATE)
+@router.post("/v1/top-ups/{top_up_id}/refunds", dependencies=INITIATE, responses={**CREATED})
 async def refund(top_up_id: str, body: RefundBody, key: Key, customer: Customer, service: ServiceOf) -> Response:
     """For customer service, who acts for the customer."""
     found = await owned_top_up(service, customer, top_up_id)
@@ -219,19 +222,31 @@ async def on_invalid(_request: Request, error: Exception) -> Response:
     return respond(Answer(400, problem("invalid", first["msg"], field)))
 
 
+async def on_http(request: Request, error: Exception) -> Response:
+    """What the framework refuses by itself, in our words: a path that there is not, a method that it does not have."""
+    assert isinstance(error, HTTPException)
+    if error.status_code != 405:
+        return respond(Answer(error.status_code, problem("refused", str(error.detail))))
+    from reference_impl import operators  # which stands on this module
+
+    methods = ", ".join(allowed([*router.routes, *operators.router.routes], request.url.path))
+    return respond(Answer(405, problem("method_not_allowed", f"Here there is: {methods}."), {"Allow": methods}))
+
+
 async def on_unavailable(_request: Request, _error: Exception) -> Response:
     return respond(unavailable())
 
 
 def face() -> FastAPI:
     """The routes above, as an application of their own. Whoever mounts it sets `state.service`."""
-    api = FastAPI(title="Top-ups", docs_url=None, redoc_url=None)
+    api = FastAPI(title="Top-ups", docs_url=None, redoc_url=None, responses={**REFUSED})
     from reference_impl import operators  # which stands on this module
 
     api.include_router(router)
     api.include_router(operators.router)
     api.add_exception_handler(Problem, on_problem)
     api.add_exception_handler(RequestValidationError, on_invalid)
+    api.add_exception_handler(HTTPException, on_http)
     for kind in DATABASE_ERRORS:
         api.add_exception_handler(kind, on_unavailable)
     return api

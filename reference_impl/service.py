@@ -20,6 +20,7 @@ from reference_impl.comparison import Comparer
 from reference_impl.database import Database, Job
 from reference_impl.initiation import Initiation
 from reference_impl.ledger import Ledger
+from reference_impl.limits import Bodies
 from reference_impl.metrics import Metrics
 from reference_impl.migrate import migrate
 from reference_impl.outbox import Outbox
@@ -66,6 +67,7 @@ class Service:
     adjustments: Adjustments
     outbox: Outbox
     metrics: Metrics
+    bodies: Bodies
     now: Callable[[], datetime]
 
 
@@ -74,14 +76,17 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
     """A service with its connections and background loops; all of them end with the block."""
     async with AsyncExitStack() as stack:
         # First what can be wrong without anybody's help: a service without a secret must not get as far as a database.
-        verifier = parts.verifier(settings.callback_secret.get_secret_value(), DIALECTS[settings.callback_dialect])
+        environments = parts.environments()
+        environments.insist(settings.environment, settings.marked_keys, settings.endpoints)
+        dialect = DIALECTS[settings.callback_dialect]
+        verifier = parts.verifier(settings.callback_secret.get_secret_value(), dialect, settings.outgoing)
         provider_http = await stack.enter_async_context(_provider_http(settings, world))
         notify_http = await stack.enter_async_context(
             httpx.AsyncClient(
                 timeout=settings.provider_timeout_s, trust_env=False, verify=_certificates(settings.notify_url)
             )
         )
-        await migrate(settings.database_url, settings.environment, settings.provided_keys)
+        await migrate(settings.database_url, settings.environment, settings.provided_keys, environments=environments)
         database, of_callbacks, of_reconciler = [
             await stack.enter_async_context(parts.database(job).open(settings.database_url))
             for job in (Job.API, Job.CALLBACKS, Job.RECONCILER)
@@ -150,6 +155,7 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 adjustments=adjustments,
                 outbox=outbox,
                 metrics=metrics,
+                bodies=parts.bodies(),
                 now=world.now,
             )
 

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AwareDatetime, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from reference_impl.api_keys import Provided, parse
-from reference_impl.environments import strangers
+from reference_impl.limits import BODY_S
 from reference_impl.rates import KINDS, Rate
 from reference_impl.signatures import secrets_in
-from reference_impl.verifier import DIALECTS
+from reference_impl.verifier import DIALECTS, Outgoing
 
 
 class Settings(BaseSettings):
@@ -27,6 +27,10 @@ class Settings(BaseSettings):
     callback_secret: SecretStr
     """What verifies callbacks: `whsec_…`, or the provider's public key, as the dialect has it; several, separated by
     spaces, while they are being rotated."""
+    callback_secret_old: SecretStr | None = None
+    """One that was rotated out and is still believed until `callback_secret_old_until`."""
+    callback_secret_old_until: AwareDatetime | None = None
+    """Its end, as in `2026-01-31T12:00:00Z`. It needs one: what has none is forgotten, and good for ever."""
     api_keys: SecretStr = SecretStr("")
     """Keys that a fresh database is given: `tenant/principal:scope,scope:key`, separated by spaces. Others are made by
     `python -m reference_impl keys make`."""
@@ -38,6 +42,8 @@ class Settings(BaseSettings):
     merchant: str = Field(min_length=1)
     environment: str = Field(min_length=1)
 
+    body_within_s: float = Field(default=BODY_S, gt=0)
+    """How long the body of a request may take."""
     access_cache_s: float = Field(default=10, ge=0)
     """How long a key that was looked up is taken for granted: so long, at most, one that was revoked is still good."""
     key_lease_s: float = Field(default=2, gt=0)
@@ -82,18 +88,36 @@ class Settings(BaseSettings):
     """Empty: notifications are written to the log only."""
     log_level: str = "INFO"
 
+    @property
+    def outgoing(self) -> Outgoing | None:
+        """The secret that was rotated out, with its end; None while none is."""
+        old, until = self.callback_secret_old, self.callback_secret_old_until
+        return Outgoing(old.get_secret_value(), until) if old and until else None
+
+    @field_validator("callback_secret_old", "callback_secret_old_until", mode="before")
+    @classmethod
+    def _is_set(cls, value: object) -> object:
+        return value or None
+
     @model_validator(mode="after")
-    def _belongs_together(self) -> Self:
-        keys = {"PROVIDER_API_KEY": self.provider_api_key.get_secret_value()}
-        endpoints = {
+    def _ends(self) -> Self:
+        if (self.callback_secret_old is None) != (self.callback_secret_old_until is None):
+            raise ValueError("CALLBACK_SECRET_OLD and CALLBACK_SECRET_OLD_UNTIL go together: set both, or neither")
+        return self
+
+    @property
+    def marked_keys(self) -> Mapping[str, str]:
+        """Keys that say which environment they belong to, by the names of their settings."""
+        return {"PROVIDER_API_KEY": self.provider_api_key.get_secret_value()}
+
+    @property
+    def endpoints(self) -> Mapping[str, str]:
+        """What is talked to, by the names of the settings."""
+        return {
             "DATABASE_URL": self.database_url,
             "PROVIDER_URL": self.provider_url,
             "NOTIFY_URL": self.notify_url,
         }
-        found = list(strangers(self.environment, keys, endpoints))
-        if found:
-            raise ValueError("; ".join(found))
-        return self
 
     @property
     def provided_keys(self) -> Provided:

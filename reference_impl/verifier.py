@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 import structlog
 
@@ -22,12 +23,23 @@ DIALECTS: Mapping[str, Dialect] = {
 }
 
 
+class Outgoing(NamedTuple):
+    """A secret that was rotated out, and until when it is still believed, so that no callback on its way is lost."""
+
+    secret: str
+    until: datetime
+
+
 class Verifier:
     """Believes nobody without a signature that was made just now, over these bytes, with a key that is ours."""
 
-    def __init__(self, secrets: str, dialect: Dialect = DIALECTS["standard-webhooks"]) -> None:
+    def __init__(
+        self, secrets: str, dialect: Dialect = DIALECTS["standard-webhooks"], outgoing: Outgoing | None = None
+    ) -> None:
         self.dialect = dialect
+        self.outgoing = outgoing
         self._keys = tuple(dialect.key(secret) for secret in secrets.split())
+        self._outgoing_key = dialect.key(outgoing.secret) if outgoing else b""
         if not self._keys:
             raise ValueError("CALLBACK_SECRET is empty: without a key, nobody could be told from anybody.")
 
@@ -36,12 +48,17 @@ class Verifier:
         claim = self.claim_of(headers, body)
         if not self.within_tolerance(claim.at, now):
             raise Refused("the timestamp is too far from now")
-        if not any(self.matches(signature, claim.signed) for signature in claim.signatures):
+        if not any(self.matches(signature, claim.signed, now) for signature in claim.signatures):
             raise Refused("no signature fits")
 
-    def keys(self) -> tuple[bytes, ...]:
+    def keys(self, now: datetime) -> tuple[bytes, ...]:
         """The keys that are accepted: several while a secret is being rotated, never an empty one."""
-        return tuple(key for key in self._keys if key)
+        outgoing = (self._outgoing_key,) if self.outgoing and self.still_accepts(self.outgoing, now) else ()
+        return tuple(key for key in (*self._keys, *outgoing) if key)
+
+    def still_accepts(self, outgoing: Outgoing, now: datetime) -> bool:
+        """Whether the secret that was rotated out is still good: until its time, and not a moment longer."""
+        return now < outgoing.until
 
     def claim_of(self, headers: Headers, body: bytes) -> Claim:
         """What the message says about itself; `Refused` when any part is missing, doubled or malformed."""
@@ -51,10 +68,10 @@ class Verifier:
         """Whether it was signed not too long ago nor, but for a clock that is ahead of ours, in the future."""
         return -self.dialect.ahead_s <= now.timestamp() - at <= self.dialect.oldest_s
 
-    def matches(self, signature: bytes, signed: bytes) -> bool:
+    def matches(self, signature: bytes, signed: bytes, now: datetime) -> bool:
         """Whether one of our keys makes *signature*; takes as long whatever the answer is."""
         found = False
-        for key in self.keys():
+        for key in self.keys(now):
             found |= self.dialect.fits(key, signature, signed)
         return found
 

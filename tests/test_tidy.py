@@ -55,7 +55,15 @@ FLOORS = (
         *("harness.witness", "scenarios"),
     ),
     ("harness.stack",),
-    ("harness.audit", "harness.deeds", "harness.faults", "harness.stacks", "harness.locust", "harness.weather"),
+    (
+        "harness.assault",
+        "harness.audit",
+        "harness.deeds",
+        "harness.faults",
+        "harness.stacks",
+        "harness.locust",
+        "harness.weather",
+    ),
     ("harness.runner",),
     ("harness.engines", "harness.gate", "reports"),
     (

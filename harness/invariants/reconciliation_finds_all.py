@@ -23,7 +23,7 @@ def reconciliation_finds_all(history: History) -> Iterator[Violation]:
     aside, wrong = held(history), _differing(history)
     for payment, capture in compared.items():
         evidence: tuple[Event, ...] = (capture, asked)
-        if payment in aside and payment not in listed:
+        if payment in aside & wrong and payment not in listed:
             yield Violation(
                 f"{payment} was put aside, and the service's report does not list it", evidence, payment=payment
             )

@@ -4,7 +4,8 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from random import Random
 
 from harness.stack import StackError
@@ -17,7 +18,10 @@ WRONG_USAGE = 2
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What signs, what once did, what a receiver needs to verify the one and refuse the other; and the key of the API."""
+    """What signs, what once did (words), what a receiver needs to verify the one and refuse the other; and the key of the API.
+
+    `old_receiver` verifies what the key before this one signs, until `old_until`; both are empty while there was none.
+    """
 
     signing: str = field(repr=False)
     retired: str = field(repr=False)
@@ -25,13 +29,28 @@ class Keys:
     api: str = field(repr=False)
     principals: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The secret of each principal who asks the service, by name."""
+    old_receiver: str = ""
+    old_until: str = ""
 
     @property
     def secrets(self) -> dict[str, str]:
         """What no log may hold. Where a receiver is given a public key, that is none."""
-        return {"callback secret": self.signing, "retired callback secret": self.retired, "api key": self.api} | {
-            f"key of {name}": key for name, key in self.principals.items()
+        retired = {
+            f"retired callback secret{' ' * bool(n)}{n or ''}": key for n, key in enumerate(self.retired.split())
         }
+        principals = {f"key of {name}": key for name, key in self.principals.items()}
+        return {"callback secret": self.signing, "api key": self.api} | retired | principals
+
+    def followed_by(self, new: "Keys", until: datetime) -> "Keys":
+        """The keys of a stack whose callback secret is another from now on; what was good before is, to a receiver, until then."""
+        return replace(
+            self,
+            signing=new.signing,
+            retired=f"{self.signing} {self.retired}",
+            receiver=new.receiver,
+            old_receiver=self.receiver,
+            old_until=until.isoformat(),
+        )
 
 
 async def draw(dialect: str, rng: Random, principals: Sequence[str] = ()) -> Keys:

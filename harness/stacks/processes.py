@@ -11,7 +11,8 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,7 +22,7 @@ import httpx
 from harness.cache import run_dir
 from harness.guard import inspect
 from harness.provider import ProviderControl
-from harness.stack import Link, Node, StackError, Wire
+from harness.stack import Link, Node, StackError, Start, Wire
 from harness.stacks.children import Child, start_child
 from harness.stacks.inbox import Inbox
 from harness.stacks.keys import Keys, draw
@@ -37,6 +38,8 @@ from harness.wire.tap import Tap
 from harness.witness import Watch, WitnessError, watching
 
 READY_POLL_S = 0.01
+UNTIL_ROTATED = timedelta(days=1)
+"""How long the secret that signs stays good beside one that was only made known."""
 PROVIDER_READY_S = 20.0
 MERCHANT = "chaos-merchant"
 PROVIDER_COMMAND = (sys.executable, "-m", "fake_provider")
@@ -133,13 +136,11 @@ class ServiceProcess:
         async with httpx.AsyncClient(timeout=2.0, trust_env=False, verify=False) as client:  # noqa: S501
             while not (_listens(self._ready) and await _answers(client, self._ready)):
                 if not self._child.alive:
-                    raise StackError(
-                        f"the {self.name} ended before it was ready; its log ({self.log}):\n{self._tail()}"
-                    )
+                    raise StackError(f"the {self.name} ended before it was ready; its log ({self.log}):\n{self.tail()}")
                 if loop.time() > deadline:
                     raise StackError(
                         f"the {self.name} was not ready ({self._ready}) within {self._within_s:g} s; "
-                        f"its log ({self.log}):\n{self._tail()}"
+                        f"its log ({self.log}):\n{self.tail()}"
                     )
                 await asyncio.sleep(READY_POLL_S)
 
@@ -183,7 +184,13 @@ class ServiceProcess:
             self._read += len(text)
         return text.decode("utf-8", "replace").splitlines()
 
-    def _tail(self) -> str:
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code; None while it runs, or was never started."""
+        return self._child.returncode if self._child is not None else None
+
+    def tail(self) -> str:
+        """The last lines that it wrote."""
         return self._child.log_tail() if self._child is not None else ""
 
 
@@ -237,10 +244,11 @@ class Processes:
         keys: Keys,
         directory: Path,
         preloads: Preloads,
+        rng: Random,
     ) -> None:
         self.target, self.wire = target.knowing(keys.principals), wire
-        self.secrets: Mapping[str, str] = keys.secrets
-        self._keys = keys
+        self._keys, self._rng = keys, rng
+        self._adopted = False
         self.target_file, self.directory = target_file, directory
         self._postgres, self._proxy_server = postgres, proxy_server
         self._ports = {"service": free_port(), "provider": free_port()}
@@ -268,6 +276,10 @@ class Processes:
     def remarks(self) -> tuple[str, ...]:
         """What a reader of the results should know about how the stack was made."""
         return tuple(self._proxy_server.remarks)
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        return self._keys.secrets
 
     @property
     def provider_url(self) -> str:
@@ -324,6 +336,48 @@ class Processes:
             yield
         finally:
             await service.restart(own)
+
+    async def start_mixed(self, mix: str) -> Start:
+        """Beside the service, on a port of its own and on the same database."""
+        assert self._service is not None
+        start, port = self.target.start, free_port()
+        values = self._values(f"topups_{self._databases}") | {"port": str(port)}
+        env = fill(start.env, values) | fill(start.mixed[mix], values)
+        ready = f"http://{LOOPBACK}:{port}{start.ready.partition(' ')[2]}"
+        log = self.directory / f"service-{self._databases}-{mix}.log"
+        log.unlink(missing_ok=True)
+        mixed = ServiceProcess(
+            f"service with {mix}", self._service.command, env, log, ready, start.ready_within_s, self._preloads.service
+        )
+        try:
+            await mixed.start()
+        except StackError:
+            code = mixed.returncode
+            if code is None:
+                raise
+            return Start(code, mixed.tail())
+        else:
+            return Start(None, mixed.tail())
+        finally:
+            await mixed.stop()
+
+    async def adopt_secret(self, now: datetime) -> None:
+        """Restart the service with the next callback secret beside the one that signs: before the provider changes over."""
+        if self._adopted:
+            return
+        new = await draw(self.target.callbacks.dialect, self._rng)
+        self._keys, self._adopted = self._keys.followed_by(new, now + UNTIL_ROTATED), True
+        await self._reconfigure()
+
+    async def rotate_secret(self, now: datetime, overlap_s: float, old_for_s: float) -> None:
+        """Have the provider sign with the next secret, beside the old one for *overlap_s* on its clock, and restart the
+        service with an end for the old one, *old_for_s* real seconds from *now*.
+        """
+        await self.adopt_secret(now)
+        await self.provider.rotate_key(self._keys.signing, overlap_s)
+        end = now + timedelta(seconds=old_for_s)
+        self._keys, self._adopted = replace(self._keys, old_until=end.isoformat()), False
+        await self._reconfigure()
 
     async def watch(self) -> Watch:
         """Somebody who sees the service's database; the same for as long as it serves."""
@@ -391,6 +445,13 @@ class Processes:
         await tap.start(proxy.address)
         self.links[name] = Link(name, tap, proxy)
 
+    async def _reconfigure(self) -> None:
+        """The service again, on the same database, with the settings that hold now."""
+        assert self._service is not None
+        self._service.env = fill(self.target.start.env, self._values(f"topups_{self._databases}"))
+        await self._service.stop()
+        await self._service.start()
+
     def _callback_url(self) -> str:
         return f"http://{self.links['hook'].url}{self.callback_path}"
 
@@ -405,6 +466,8 @@ class Processes:
             "api_key": self._keys.api,
             "secret": self._keys.receiver,
             "inbox": self._inbox.url,
+            "old_secret": self._keys.old_receiver,
+            "old_secret_until": self._keys.old_until,
             "merchant": MERCHANT,
             "environment": self.target.environment,
             "dialect": self.target.callbacks.dialect,
@@ -445,7 +508,7 @@ async def processes(
         )
         stack.push_async_callback(proxy_server.close)
         forked = preloads or Preloads.own(target_file, target)
-        up = Processes(target_file, target, postgres, proxy_server, Wire(), await drawing, directory, forked)
+        up = Processes(target_file, target, postgres, proxy_server, Wire(), await drawing, directory, forked, rng)
         stack.push_async_callback(up.close)
         await up.open_links(named=named)
         await asyncio.gather(up.start_provider(panel_url), up.serve(mutant))

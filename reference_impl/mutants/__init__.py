@@ -19,12 +19,17 @@ Service = TypeVar("Service")
 
 THEMES: Mapping[str, tuple[str, ...]] = {
     "credited twice": ("credited-at-most-once",),
-    "lost": ("every-payment-is-credited", "acknowledged-is-durable", "settles-in-time"),
-    "forged": ("only-real-payments-credit", "hostile-input-is-refused", "no-secret-in-logs"),
+    "lost": ("every-payment-is-credited", "acknowledged-is-durable", "settles-in-time", "rotation-refuses-nobody"),
+    "forged": (
+        "only-real-payments-credit",
+        "hostile-input-is-refused",
+        "crafted-requests-are-refused",
+        "no-secret-in-logs",
+    ),
     "the wrong amount": ("credit-matches-payment", "charged-as-ordered", "balance-is-sum-of-entries"),
     "charged again": ("captured-at-most-once", "same-key-same-answer", "provider-is-not-hammered"),
     "money that goes back": ("reversed-once", "refunded-at-most-once"),
-    "who may do what": ("access-is-kept",),
+    "who may do what": ("access-is-kept", "corrections-are-approved"),
     "what people are told": ("told-the-truth", "status-never-goes-back", "transitions-are-legal"),
 }
 """What planted bugs do to people, and the promises that are about it."""

@@ -1,3 +1,5 @@
+from datetime import datetime
+
 from typing_extensions import override
 
 from reference_impl.mutants import mutant
@@ -9,6 +11,6 @@ class AcceptsAnySignature(Verifier):
     """Finds that the signature looks right, and does not compute it."""
 
     @override
-    def matches(self, signature: bytes, signed: bytes) -> bool:
+    def matches(self, signature: bytes, signed: bytes, now: datetime) -> bool:
         """Whether one of our keys makes *signature*; takes as long whatever the answer is."""
         return len(signature) >= 32

@@ -1,3 +1,5 @@
+from datetime import datetime
+
 from typing_extensions import override
 
 from reference_impl.mutants import mutant
@@ -12,6 +14,6 @@ class AcceptsTheEmptyKey(Verifier):
     """
 
     @override
-    def keys(self) -> tuple[bytes, ...]:
+    def keys(self, now: datetime) -> tuple[bytes, ...]:
         """The keys that are accepted: several while a secret is being rotated, never an empty one."""
         return (*self._keys, b"")

@@ -26,6 +26,6 @@ class LetsTheMessageChoose(Verifier):
             super().verify(headers, body, now)
             return
         signed = b".".join((said.get(b"webhook-id", b""), said.get(b"webhook-timestamp", b""), body))
-        digests = [base64.b64encode(hmac.digest(key, signed, "sha1")) for key in self.keys()]
+        digests = [base64.b64encode(hmac.digest(key, signed, "sha1")) for key in self.keys(now)]
         if not any(hmac.compare_digest(signature, digest) for digest in digests):
             raise Refused("no signature fits")

@@ -58,7 +58,7 @@ def test_a_missing_credit_is_corrected_once_whoever_asks_how_often(database_url:
             assert await b.balance() == 1500
             assert (await compare(b))["findings"] == []
             [entry] = [e for e in (await b.get("/v1/accounts/acc/entries"))["entries"] if e["account"] == "acc"]
-            assert (entry["kind"], entry["reversal"]) == ("adjustment", f"fi_{n}")
+            assert (entry["kind"], entry["reversal"], entry["correction"]) == ("adjustment", None, f"fi_{n}")
             assert (await propose(b, n, 1400)).status_code == 409
 
     run(story())

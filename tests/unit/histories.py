@@ -49,14 +49,25 @@ class Story:
         about: Iterable[str] = (),
         states: Mapping[str, Any] | None = STATES,
         unoffered: Mapping[str, str] | None = None,
+        correction_limit_minor: int | None = None,
     ) -> Event:
         plan = Plan("a-plan", "What is told here.", 7, steps, tuple(about))
         return self.event(
-            "harness", "plan", run="r1", plan=encode(plan), unoffered=dict(unoffered or {}), states=states
+            "harness",
+            "plan",
+            run="r1",
+            plan=encode(plan),
+            unoffered=dict(unoffered or {}),
+            states=states,
+            correction_limit_minor=correction_limit_minor,
         )
 
     def fault_ended(self, id: str, touched: int) -> Event:
         return self.event("harness", "fault-ended", id=id, fault="latency", touched=touched)
+
+    def starts_mixed(self, code: int | None, *named: str, mix: str = "live-key") -> Event:
+        """Another process of the service is started with what does not belong together, and ends; without a code, it serves."""
+        return self.event("harness", "start", mix=mix, code=code, named=list(named))
 
     def settled(self, reason: str | None = None, took_s: float = 0.5) -> Event:
         return self.event("harness", "settled", reason=reason, took_s=took_s)
@@ -111,6 +122,19 @@ class Story:
         for payment in differing:
             self.event("service", "finding", id="o1", payment=payment, **{"class": "missing credit"})
         return asked
+
+    def suffers(self, how: str = "twice", status: int | None = 400, **facts: Any) -> Event:
+        """What an attacker saw who sent a request that no honest client sends."""
+        saw = {"status": status, "closed": False, "took_s": 0.1, "taken": 300}
+        return self.event("client", "assault", how=how, **saw | facts)
+
+    def corrects(self, n: int = 1, amount: int = 500, *, by: str = "eve", outcome: str = "unknown") -> Event:
+        """An operator asks that a payment is credited by hand: one that waits for a second person is answered with a maybe."""
+        about = {"payment": f"pay_{n}", "amount_minor": amount, "by": by}
+        return self._client("answered", "correct", f"u{n}", 1, outcome=outcome, status=202, **about)
+
+    def approves(self, n: int = 1, *, by: str = "max", outcome: str = "done") -> Event:
+        return self._client("answered", "approve", f"v{n}", 1, outcome=outcome, status=201, payment=f"pay_{n}", by=by)
 
     def wants_back(self, n: int = 1, amount: int = 200, *, key: str = "b1", attempt: int = 1) -> Event:
         """Customer service asks for a part of a top-up to be given back."""

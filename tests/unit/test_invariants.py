@@ -1013,6 +1013,182 @@ def a_service_that_was_started_again(story: Story) -> None:
     story.figures(1)
 
 
+# corrections-are-approved
+
+
+@holds("corrections-are-approved")
+def a_large_correction_approved_by_another_and_a_small_one_by_nobody(story: Story) -> None:
+    story.plan(correction_limit_minor=500)
+    story.corrects(1, 501)
+    story.approves(1, by="eve", outcome="not-done")
+    story.approves(1, by="max")
+    story.corrects(2, 500)
+    story.entry(1, 501, correction="fi_1")
+    story.entry(2, 500, correction="fi_2")
+    story.audited()
+
+
+@holds("corrections-are-approved")
+def a_large_correction_that_waits_for_ever(story: Story) -> None:
+    story.plan(correction_limit_minor=499)
+    story.corrects()
+    story.approves(by="eve", outcome="not-done")
+    story.audited()
+
+
+@broken("corrections-are-approved", "pay_1 was corrected by 500 (minor units), and eve alone had a hand in it", "pay_1")
+def a_large_correction_approved_by_who_asked_for_it(story: Story) -> None:
+    story.plan(correction_limit_minor=499)
+    story.corrects()
+    story.approves(by="eve")
+    story.approves(by="max", outcome="not-done")
+    story.approves(2, by="max")
+    story.entry(correction="fi_1")
+    story.audited()
+
+
+@broken("corrections-are-approved", "pay_1 was corrected by -500 (minor units), and eve alone", "pay_1")
+def a_large_correction_that_takes_back_and_did_not_wait(story: Story) -> None:
+    story.plan(correction_limit_minor=499)
+    story.corrects(amount=-500)
+    story.entry(amount=-500, correction="fi_1")
+    story.audited()
+
+
+@unknown("corrections-are-approved", "the target says of no correction that it is too large for one person")
+def corrections_without_a_limit(story: Story) -> None:
+    story.plan()
+    story.corrects()
+    story.audited()
+
+
+@unknown("corrections-are-approved", "no correction was asked for that is too large for one person")
+def corrections_that_are_small_or_were_refused(story: Story) -> None:
+    story.plan(correction_limit_minor=500)
+    story.corrects()
+    story.corrects(2, 501, outcome="not-done")
+    story.audited()
+
+
+@holds("reversed-once")
+@holds("credited-at-most-once")
+def a_payment_credited_by_a_correction(story: Story) -> None:
+    """It is no dispute that was won, and no second credit."""
+    story.captured()
+    story.captured(2)
+    story.back(2)
+    story.entry(2)
+    story.debit(2)
+    story.entry(correction="fi_1")
+    story.audited()
+
+
+# mixed-starts-are-refused
+
+
+@holds("mixed-starts-are-refused")
+def mixes_that_ended_with_an_error_and_said_why(story: Story) -> None:
+    story.starts_mixed(1, "PROVIDER_API_KEY")
+    story.starts_mixed(3, "ENVIRONMENT", mix="database-of-another")
+
+
+@broken("mixed-starts-are-refused", "it started with live-key, and served")
+def a_mix_that_was_warned_of_and_served(story: Story) -> None:
+    story.starts_mixed(None, "PROVIDER_API_KEY")
+
+
+@broken("mixed-starts-are-refused", "it ended as if all were well")
+def a_mix_that_ended_without_an_error(story: Story) -> None:
+    story.starts_mixed(0, "PROVIDER_API_KEY")
+
+
+@broken("mixed-starts-are-refused", "it ended with 1 and did not say which setting is wrong")
+def a_mix_that_fell_over_something_else(story: Story) -> None:
+    story.starts_mixed(1)
+
+
+@unknown("mixed-starts-are-refused", "no start in the history")
+def a_service_that_was_started_once(story: Story) -> None:
+    story.callback()
+
+
+# crafted-requests-are-refused
+
+
+@holds("crafted-requests-are-refused")
+def crafted_requests_answered_4xx_or_hung_up_on(story: Story) -> None:
+    story.suffers(status=400)
+    story.suffers("endless", 413, taken=4_000_000)
+    story.suffers("trickle", 408, took_s=2.1)
+    story.suffers("endless", None, closed=True)
+
+
+@broken("crafted-requests-are-refused", "a request with a body that is twice was answered 201")
+def a_request_with_two_meanings_that_was_taken(story: Story) -> None:
+    story.suffers(status=201)
+
+
+@broken("crafted-requests-are-refused", "a request with a body that is deep was answered 500")
+def a_deep_request_that_tripped_the_service(story: Story) -> None:
+    story.suffers("deep", 500)
+
+
+@broken("crafted-requests-are-refused", "a request with a body that is endless was taken in to the last: 64 MiB")
+def an_endless_request_that_was_read(story: Story) -> None:
+    story.suffers("endless", 413, taken=64 * 2**20)
+
+
+@broken("crafted-requests-are-refused", "kept its connection for 8.0 s, and got no answer")
+def a_slow_request_that_was_waited_for(story: Story) -> None:
+    story.suffers("trickle", None, took_s=8.0)
+
+
+@broken("crafted-requests-are-refused", "was refused after 6.0 s")
+def a_slow_request_that_was_waited_for_too_long(story: Story) -> None:
+    story.suffers("trickle", 408, took_s=6.0)
+
+
+@unknown("crafted-requests-are-refused", "no assault in the history")
+def honest_requests_alone(story: Story) -> None:
+    story.asks()
+
+
+# rotation-refuses-nobody
+
+
+@holds("rotation-refuses-nobody")
+def callbacks_believed_at_each_step_of_a_rotation(story: Story) -> None:
+    """What was refused before, or for want of a database, or was forged, is none of it."""
+    story.callback(status=401)
+    story.done("adopt_secret", "k1")
+    story.callback()
+    story.done("rotate_secret", "k2")
+    story.callback(2, status=503)
+    story.callback(2)
+    story.callback(3, forgery="retired-key", status=401)
+
+
+@broken("rotation-refuses-nobody", "a genuine callback about pay_1 was answered 401", "pay_1", "late")
+def a_callback_of_the_old_secret_refused_while_both_are_good(story: Story) -> None:
+    story.captured()
+    story.done("adopt_secret", "k1")
+    story.callback(status=401)
+    story.callback()
+
+
+@unknown("rotation-refuses-nobody", "no secret was rotated")
+def a_rotation_that_did_not_come_to_pass(story: Story) -> None:
+    story.done("rotate_secret", "k1", outcome="not-done")
+    story.callback(status=401)
+
+
+@unknown("rotation-refuses-nobody", "no genuine callback came since")
+def a_rotation_after_the_last_callback(story: Story) -> None:
+    story.callback()
+    story.done("rotate_secret", "k1")
+    story.callback(forgery="retired-key", status=401)
+
+
 # reconciliation-finds-all
 
 

@@ -122,10 +122,14 @@ def runs(draw: st.DrawFn) -> Told:
         for wish, fall in zip(wishes, ["refunded", *draw(rest)], strict=False)
     ]
     story, written = Story(), dict[int | str, float]()
-    story.plan(about=tuple(INVARIANTS))
+    story.plan(about=tuple(INVARIANTS), correction_limit_minor=0)
     _opened_while_the_provider_is_slow(story)
     _asked_too_often(story)
+    story.corrects(0)
+    story.suffers()
+    story.starts_mixed(1, "PROVIDER_API_KEY")
     story.figures(0)
+    story.done("rotate_secret", "k1")
     story.trespasses("stranger", "balance", "not-done", 404, account="A")
     tellings = {wish.n: list(_moments(story, wish, written)) for wish in wishes}
     for n in draw(st.permutations([n for n, moments in tellings.items() for _ in moments])):
@@ -565,6 +569,30 @@ def a_forgery_that_tripped_the_receiver(events: list[Event], victim: Wish) -> li
 def a_forgery_that_was_acknowledged(events: list[Event], victim: Wish) -> list[Event]:
     answer = next(e for e in events if e.kind == "answer" and e["hostile"])
     return changed(events, lambda e: e is answer, status=200, acknowledged=True)
+
+
+@anomaly("corrections-are-approved")
+def a_credit_by_hand_that_nobody_approved(events: list[Event], victim: Wish) -> list[Event]:
+    entry = entry_of(events, victim)
+    return changed(events, lambda e: e is entry, correction="fi_1")
+
+
+@anomaly("mixed-starts-are-refused")
+def a_mix_that_was_served(events: list[Event], victim: Wish) -> list[Event]:
+    return changed(events, lambda e: e.kind == "start", code=None)
+
+
+@anomaly("crafted-requests-are-refused")
+def a_request_with_two_meanings(events: list[Event], victim: Wish) -> list[Event]:
+    return changed(events, lambda e: e.kind == "assault", status=201)
+
+
+@anomaly("rotation-refuses-nobody", "late")
+def a_genuine_callback_that_was_not_believed(events: list[Event], victim: Wish) -> list[Event]:
+    """It came again, and was."""
+    answer = next(e for e in events if e.kind == "answer" and e["payment"] == f"pay_{victim.n}" and e["acknowledged"])
+    sent = next(e for e in events if e.kind == "delivery" and e["delivery"] == answer["delivery"])
+    return after(events, sent, with_facts(answer, status=401, acknowledged=False))
 
 
 @anomaly("no-secret-in-logs")

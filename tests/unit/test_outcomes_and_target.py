@@ -172,6 +172,10 @@ def test_what_a_target_does_not_offer_is_said_with_the_reason(tmp_path: Path) ->
         "odd-is-reviewed": "it has no [operations.reviews]",
         "limits-are-kept": "its [operations.top_up] names no `limited_by` in the answer",
         "told-once": "it is not told of {inbox}, where customers' messages would go",
+        "corrections-are-approved": "it has no [corrections], or no operation of findings, correct and approve",
+        "crafted-requests-are-refused": "its [operations.top_up] has no `json`",
+        "mixed-starts-are-refused": "it has no [start.mixed]",
+        "rotation-refuses-nobody": "its [start.env] has no {old_secret} and {old_secret_until}",
         "told-the-truth": "it has no [words]",
         "status-never-goes-back": "it has no [words]",
     }

@@ -64,6 +64,10 @@ AROUND_THE_TARGET = (
     "play_out",
     "release",
     "load",
+    "adopt_secret",
+    "rotate_secret",
+    "start_mixed",
+    "assault",
 )
 LOADS = {"a short load": (3, 1.0, 5), "a long load": (50, 10.0, 60), "hardly a load": (1, 0.5, 0)}
 
@@ -363,8 +367,25 @@ def test_a_plan_has_operations_that_the_reference_or_the_world_around_it_has(nam
 @each_plan
 def test_an_operation_is_about_one_that_comes_before_it(name: str) -> None:
     """A top-up about an account, a payment or a look about a top-up; every handle is one thing's alone."""
-    of_top_ups = ("pay", "decline", "status", "forge", "refund", "give_back", "dispute", "win", "lose")
-    wanted = {"top_up": "open_account", "balance": "open_account", **dict.fromkeys(of_top_ups, "top_up")}
+    of_top_ups = (
+        "pay",
+        "decline",
+        "status",
+        "forge",
+        "refund",
+        "give_back",
+        "dispute",
+        "win",
+        "lose",
+        "correct",
+        "approve",
+    )
+    wanted = {
+        "top_up": "open_account",
+        "assault": "open_account",
+        "balance": "open_account",
+        **dict.fromkeys(of_top_ups, "top_up"),
+    }
     kinds: dict[str, str] = {}
     for operation in plan_of(name, 7).operations():
         assert operation.id not in kinds

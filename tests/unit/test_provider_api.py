@@ -758,3 +758,17 @@ def unused_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+def test_a_key_is_rotated_to_one_that_is_brought() -> None:
+    async def story() -> None:
+        async with called() as api:
+            bad = await api.client.post("/control/keys/rotate", json={"overlap_s": 60, "key": ""})
+            assert (bad.status_code, bad.json()["error"]["field"]) == (400, "key")
+            bad = await api.client.post("/control/keys/rotate", json={"overlap_s": 60, "key": "whsec_"})
+            assert (bad.status_code, bad.json()["error"]["field"]) == (400, "key")
+            key = "whsec_" + "QUFB" * 8
+            done = await api.client.post("/control/keys/rotate", json={"overlap_s": 60, "key": key})
+            assert done.json() == {"receiver_key": key, "receiver_keys": [key, SECRET]}
+
+    run(story())

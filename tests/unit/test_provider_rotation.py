@@ -126,6 +126,23 @@ def test_a_key_may_be_rotated_again_before_the_overlap_is_over() -> None:
     run(story())
 
 
+def test_the_merchant_may_bring_the_key() -> None:
+    """So that the receiver knows it before anything is signed with it. What is no key of the dialect changes nothing."""
+
+    async def story() -> None:
+        provider = provider_of("standard-webhooks", Yes())
+        (old,) = provider.receiver_keys()
+        with pytest.raises(ValueError, match="empty"):
+            provider.rotate_key(DAY, "whsec_")
+        assert provider.receiver_keys() == [old]
+        brought = provider.dialect.draw_key(Random(11))
+        provider.rotate_key(DAY, brought)
+        assert provider.receiver_keys() == [brought, old]
+        await provider.close()
+
+    run(story())
+
+
 def test_a_rotation_outlives_the_process() -> None:
     async def story() -> None:
         provider, later = provider_of("stripe", Yes()), provider_of("stripe", Yes())

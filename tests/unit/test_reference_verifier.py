@@ -2,16 +2,18 @@
 
 import base64
 import hmac
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from standardwebhooks import Webhook
 from structlog.testing import capture_logs
 
 from reference_impl.answers import Refused
-from reference_impl.verifier import Headers, Verifier
+from reference_impl.settings import Settings
+from reference_impl.verifier import Headers, Outgoing, Verifier
 
 KEY = b"the key of this test, which is long"
 OTHER = b"another key of this test, also long"
@@ -51,6 +53,38 @@ def test_believes_either_of_two_keys_while_they_are_rotated() -> None:
     both.verify(headers(token(KEY)), BODY, NOW)
     both.verify(headers(token(OTHER)), BODY, NOW)
     verifier.verify(headers(b"v1a,AAAA " + token(OTHER) + b" " + token(KEY)), BODY, NOW)
+
+
+def test_believes_what_was_rotated_out_until_its_end_and_not_a_moment_longer() -> None:
+    until = NOW + timedelta(seconds=60)
+    rotated = Verifier(secret(OTHER), outgoing=Outgoing(secret(KEY), until))
+    at = str(int(until.timestamp())).encode()
+    old, new = (headers(token(key, at=until), at=at) for key in (KEY, OTHER))
+    rotated.verify(old, BODY, until - timedelta(microseconds=1))
+    rotated.verify(new, BODY, until)
+    with pytest.raises(Refused, match="no signature fits"):
+        rotated.verify(old, BODY, until)
+
+
+@pytest.mark.parametrize("given", ["CALLBACK_SECRET_OLD", "CALLBACK_SECRET_OLD_UNTIL"])
+def test_what_was_rotated_out_has_an_end_or_is_not_taken(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty is as good as not there: a deployment's template names all settings."""
+    values = {"CALLBACK_SECRET_OLD": secret(OTHER), "CALLBACK_SECRET_OLD_UNTIL": "2026-01-31T12:00:00Z"}
+    common = {"DATABASE_URL": "x", "PROVIDER_URL": "x", "PROVIDER_API_KEY": "x", "MERCHANT": "x", "ENVIRONMENT": "dev"}
+    for name, value in {**common, "CALLBACK_SECRET": secret(KEY), **values}.items():
+        monkeypatch.setenv(name, value)
+    assert Settings().outgoing == Outgoing(secret(OTHER), datetime(2026, 1, 31, 12, tzinfo=UTC))  # type: ignore[call-arg]
+    (other,) = set(values) - {given}
+    monkeypatch.setenv(other, "")
+    with pytest.raises(ValidationError, match="go together"):
+        Settings()  # type: ignore[call-arg]
+    monkeypatch.setenv(given, "")
+    assert Settings().outgoing is None  # type: ignore[call-arg]
+
+
+def test_does_not_start_with_an_old_secret_that_anybody_has() -> None:
+    with pytest.raises(ValueError, match="CALLBACK_SECRET"):
+        Verifier(secret(KEY), outgoing=Outgoing("whsec_", NOW))
 
 
 good = headers(token(KEY))

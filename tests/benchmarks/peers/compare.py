@@ -4,7 +4,7 @@
 them), on a stack of its own in calm weather, for the same seconds. A tool catches a bug when its exit code says so, and one
 that cries on the service done right has caught nothing. Writes `reports/peers.md`.
 
-- `schemathesis`: against the service's OpenAPI document, every check but those that the service done right does not pass.
+- `schemathesis`: against the service's OpenAPI document, every check that it has.
 - `state-machine`: `state_machine.py`, a Hypothesis state machine over HTTP with a model, a duplicate and two forgeries.
 - `locust`: `payers.py`, with status checks.
 - `topup-chaos`: its default suite, which breaks things; told nothing of what is planted.
@@ -42,14 +42,11 @@ from environment import environment  # noqa: E402 - beside the folder of this fi
 
 PAGE = HERE.parent.parent.parent / "reports" / "peers.md"
 PINS = HERE / "schemathesis.txt"
+SCHEMATHESIS = HERE / "schemathesis.toml"
 CLEAN = ""
 """The service done right, where a mutant's name would be."""
 STARTS_WITHIN_S = 60.0
 CUSTOMER = "X-Customer: ann"
-FAILS_ON_THE_CLEAN = ("status_code_conformance", "positive_data_acceptance")
-"""Found by 120 s of all checks on the service done right: its document does not list every refusal, and says less of a name
-than the service asks for. Neither is about money.
-"""
 
 
 @dataclass(frozen=True)
@@ -67,11 +64,11 @@ Command = Callable[[str, str, Mapping[str, str], int, float], Sequence[str]]
 
 
 def schemathesis(service: str, _mutant: str, env: Mapping[str, str], seed: int, seconds: float) -> Sequence[str]:
-    excluded = ",".join(FAILS_ON_THE_CLEAN)
     return [
-        *(str(environment(PINS) / "bin" / "schemathesis"), "run", f"{service}/openapi.json", "--header", CUSTOMER),
+        *(str(environment(PINS) / "bin" / "schemathesis"), "--config-file", str(SCHEMATHESIS)),
+        *("run", f"{service}/openapi.json", "--header", CUSTOMER),
         *("--header", f"Authorization: {env['AUTHORIZATION']}"),
-        *("--checks", "all", "--exclude-checks", excluded, "--max-time", f"{seconds:g}", "--seed", str(seed)),
+        *("--checks", "all", "--max-time", f"{seconds:g}", "--seed", str(seed)),
         *("--no-shrink", "--warnings", "off"),
     ]
 
