@@ -1085,6 +1085,30 @@ def another_amount_under_the_same_key_refused(story: Story) -> None:
     story.told(2, None, key="k1", amount_minor=900, outcome="not-done", status=422, top_up=None)
 
 
+@broken("same-key-same-answer", "a request was accepted under its key with 201, and then refused with 402")
+def accepted_and_then_refused(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.asks(2, key="k1")
+    story.told(2, None, key="k1", outcome="not-done", status=402, top_up="tu_1")
+
+
+@holds("same-key-same-answer")
+def refused_because_nothing_was_sent_and_then_accepted(story: Story) -> None:
+    story.asks()
+    story.told(1, None, outcome="not-done", status=None, top_up=None)
+    story.asks(attempt=2)
+    story.told(attempt=2)
+
+
+@holds("same-key-same-answer")
+def accepted_and_then_asked_for_too_often(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.asks(attempt=2)
+    story.told(1, None, attempt=2, outcome="not-done", status=429, top_up=None)
+
+
 @broken("same-key-same-answer", "one key made 2 top-ups: tu_1, tu_2")
 def asked_again_and_given_another_top_up(story: Story) -> None:
     story.asks()
