@@ -3,8 +3,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from harness.history import Event, History
 from harness.verdict import NothingToJudge, Violation, invariant
 
-CONFLICT = 422
-"""What a key that stands for another request is answered with."""
+CONFLICTS = frozenset({400, 409, 422})
+"""What a key that stands for another request is answered with: by Stripe, by Brandur Leach's Rocket Rides, by the IETF's draft."""
 
 
 @invariant(needs=("invoked", "answered"))
@@ -38,7 +38,7 @@ def _of_several_customers(uses: Mapping[str, list[Event]], told: Mapping[str, li
     top_ups: dict[str, str] = {}
     for customer, own in uses.items():
         answers = told.get(customer, [])
-        if answers and len({_wanted(use) for use in own}) == 1 and all(each["status"] == CONFLICT for each in answers):
+        if answers and len({_wanted(use) for use in own}) == 1 and all(each["status"] in CONFLICTS for each in answers):
             yield Violation(
                 f"{customer} was refused for another customer's use of the same key", _in_order(own, answers)
             )

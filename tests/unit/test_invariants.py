@@ -1163,6 +1163,22 @@ def a_customer_refused_for_the_key_of_another(story: Story) -> None:
     story.told(2, None, key="k", customer="bob", outcome="not-done", status=422, top_up=None)
 
 
+@broken("same-key-same-answer", "bob was refused for another customer's use of the same key")
+def a_customer_refused_for_the_key_of_another_as_stripe_does(story: Story) -> None:
+    story.asks(1, key="k", customer="ann")
+    story.told(1, key="k", customer="ann")
+    story.asks(2, key="k", customer="bob")
+    story.told(2, None, key="k", customer="bob", outcome="not-done", status=400, top_up=None)
+
+
+@holds("same-key-same-answer")
+def another_amount_under_the_same_key_told_that_it_runs_as_rocket_rides_does(story: Story) -> None:
+    story.asks(1)
+    story.told(1)
+    story.asks(2, key="k1", amount_minor=900)
+    story.told(2, None, key="k1", amount_minor=900, outcome="unknown", status=409, top_up=None)
+
+
 @broken("same-key-same-answer", "one key gave bob another customer's tu_1")
 def a_customer_given_the_top_up_of_another(story: Story) -> None:
     for customer in ("ann", "bob"):
