@@ -79,7 +79,7 @@ class Initiation:
         """Answer one request, or one of its repetitions."""
         decision = await self.keys.begin(customer, key, request.canonical)
         if not isinstance(decision, Go):
-            return answer_of(decision)
+            return answer_of(decision, self.keys.profile)
         stored = await self.open(decision.id, customer, request)
         correlate(stored.correlation)
         reply = await self.ask(stored)

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from reference_impl.answers import Answer, problem
+from reference_impl.answers import Answer, Problem, problem
 from reference_impl.api_keys import FIRST_TENANT
 from reference_impl.database import Connection, Database, acted_for
+from reference_impl.idempotency_profiles import IETF, IdempotencyProfile
 from reference_impl.metrics import Metrics
 
 Row: TypeAlias = Mapping[str, Any]
@@ -46,26 +47,43 @@ Decision: TypeAlias = Go | Replay | Conflict | InProgress
 _NAMES: Mapping[type[Decision], str] = {Go: "go", Replay: "replay", Conflict: "conflict", InProgress: "in progress"}
 
 
-def answer_of(decision: Replay | Conflict | InProgress) -> Answer:
+def answer_of(decision: Replay | Conflict | InProgress, profile: IdempotencyProfile = IETF) -> Answer:
     """What somebody is told whose request is not to be done now."""
     match decision:
         case Replay(answer):
             return answer
         case Conflict():
-            return Answer(422, problem("key_reused", "This key stands for another request.", "Idempotency-Key"))
+            reused = problem(profile.reused_code, "This key stands for another request.", "Idempotency-Key")
+            return Answer(profile.reused, reused)
         case InProgress(seconds):
             wait = {"Retry-After": str(seconds)}
-            return Answer(409, problem("in_progress", "The first request is still running. Send it again."), wait)
+            running = problem(profile.in_progress_code, "The first request is still running. Send it again.")
+            return Answer(profile.in_progress, running, wait)
 
 
 class IdempotencyKeys:
     """Remembers what was asked under each key, and what was answered."""
 
-    def __init__(self, database: Database, lease_s: float, metrics: Metrics, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        lease_s: float,
+        metrics: Metrics,
+        now: Callable[[], datetime],
+        profile: IdempotencyProfile = IETF,
+    ) -> None:
         self.database = database
         self.lease = timedelta(seconds=lease_s)
         self.metrics = metrics
         self.now = now
+        self.profile = profile
+
+    def insist(self, key: str | None) -> str:
+        """The key of a request; where none is needed, one that nobody else has. Raises `Problem` where one is."""
+        if key is None and self.profile.needed:
+            message = "Send a key of your own with each request: who sends it again is answered the same."
+            raise Problem(self.profile.missing, "key_missing", message, at="Idempotency-Key")
+        return key or uuid4().hex
 
     async def begin(self, customer: str, key: str, request: str, prefix: str = "tu") -> Decision:
         """Decide, in one short transaction, what to do about a request. Of many at once, exactly one is told `Go`.

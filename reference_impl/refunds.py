@@ -76,7 +76,7 @@ class Refunds:
         request = json.dumps(["refund", top_up.top_up, amount_minor])
         decision = await self.keys.begin(top_up.customer, key, request, "rf")
         if not isinstance(decision, Go):
-            return answer_of(decision)
+            return answer_of(decision, self.keys.profile)
         correlate(top_up.correlation)
         stored = await self.open(decision.id, top_up, amount_minor)
         reply = await self.ask(stored)

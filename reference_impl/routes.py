@@ -70,7 +70,17 @@ async def customer_of(x_customer: Annotated[str | None, Header(max_length=64, pa
 
 ServiceOf: TypeAlias = Annotated[Service, Depends(service_of)]
 Customer: TypeAlias = Annotated[str, Depends(customer_of)]
-Key: TypeAlias = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=128, pattern=r"^[!-~]+$")]
+KeySent: TypeAlias = Annotated[
+    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=128, pattern=r"^[!-~]+$")
+]
+
+
+async def key_of(service: ServiceOf, key: KeySent = None) -> str:
+    """Under which key it is asked."""
+    return service.initiation.keys.insist(key)
+
+
+Key: TypeAlias = Annotated[str, Depends(key_of)]
 
 router = APIRouter(route_class=OneReading)
 INITIATE, READ = [Depends(Needs(Scope.INITIATE))], [Depends(Needs(Scope.READ))]

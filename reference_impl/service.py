@@ -18,6 +18,7 @@ from reference_impl.admission import Admission, Compartment
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
 from reference_impl.database import Database, Job
+from reference_impl.idempotency_profiles import IDEMPOTENCY_PROFILES
 from reference_impl.initiation import Initiation
 from reference_impl.ledger import Ledger
 from reference_impl.limits import Bodies
@@ -105,7 +106,8 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random, breaker
         )
         most = {Compartment.CUSTOMERS: settings.customers_max, Compartment.CALLBACKS: settings.callbacks_max}
-        keys = parts.keys(database, settings.key_lease_s, metrics, world.now)
+        profile = IDEMPOTENCY_PROFILES[settings.idempotency_profile]
+        keys = parts.keys(database, settings.key_lease_s, metrics, world.now, profile)
         initiation = parts.initiation(
             database,
             keys,

@@ -1,7 +1,7 @@
 """Everything that differs between two deployments, read from the environment once, at start-up."""
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import AwareDatetime, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     """How long a key that was looked up is taken for granted: so long, at most, one that was revoked is still good."""
     key_lease_s: float = Field(default=2, gt=0)
     """After this long, a request that never answered may be resumed by whoever repeats it."""
+    idempotency_profile: Literal["ietf", "stripe", "brandur"] = "ietf"
+    """By whose custom a key that cannot be used is answered."""
     provider_timeout_s: float = Field(default=0.5, gt=0)
     """The bound of one attempt, as a whole."""
     provider_attempts: int = Field(default=3, ge=1)

@@ -3,14 +3,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from harness.history import Event, History
 from harness.verdict import NothingToJudge, Violation, invariant
 
-CONFLICT = 422
-"""What a key that stands for another request is answered with."""
+CONFLICTS = frozenset({400, 409, 422})
+"""What a key that stands for another request is answered with: by Stripe, by Brandur Leach's Rocket Rides, by the IETF's draft."""
 
 
 @invariant(needs=("invoked", "answered"))
 def same_key_same_answer(history: History) -> Iterator[Violation]:
-    """One idempotency key of one customer is one top-up: asked again it is the same one, asked for something else it is a
-    conflict; and another customer's same key has nothing to do with it.
+    """One idempotency key of one customer is one top-up: asked again it is the same one, and what was accepted is not refused;
+    asked for something else it is a conflict; and another customer's same key has nothing to do with it.
     """
     asked = [event for event in history.of("invoked") if event["operation"] == "top_up"]
     by_key = [(key, events) for key, events in History(tuple(asked)).by("key") if len(events) > 1]
@@ -38,7 +38,7 @@ def _of_several_customers(uses: Mapping[str, list[Event]], told: Mapping[str, li
     top_ups: dict[str, str] = {}
     for customer, own in uses.items():
         answers = told.get(customer, [])
-        if answers and len({_wanted(use) for use in own}) == 1 and all(each["status"] == CONFLICT for each in answers):
+        if answers and len({_wanted(use) for use in own}) == 1 and all(each["status"] in CONFLICTS for each in answers):
             yield Violation(
                 f"{customer} was refused for another customer's use of the same key", _in_order(own, answers)
             )
@@ -56,10 +56,25 @@ def _of_one_key(uses: Sequence[Event], answers: Sequence[Event]) -> Iterator[Vio
     evidence = _in_order(uses, answers)
     if len(top_ups) > 1:
         yield Violation(f"one key made {len(top_ups)} top-ups: {', '.join(top_ups)}", evidence)
+    elif len(wanted) == 1:
+        yield from _taken_back(answers)
     elif len(wanted) > 1:
         served = {_wanted(use) for use in uses for event in named if _same_request(use, event)}
         if len(served) > 1:
             yield Violation("one key was accepted for two different requests", evidence)
+
+
+def _taken_back(answers: Sequence[Event]) -> Iterator[Violation]:
+    """The one wish under a key was accepted, and refused when it was asked for again. Of who asks, and how often, a refusal
+    says nothing about the key.
+    """
+    accepted = next((event for event in answers if event["outcome"] == "done"), None)
+    for event in answers:
+        refused = event["outcome"] == "not-done" and event["status"] not in (None, 401, 403, 404, 429)
+        if accepted is not None and refused and event.at > accepted.at:
+            says = f"a request was accepted under its key with {accepted['status']}, and then refused with {event['status']}"
+            yield Violation(says, (accepted, event))
+            return
 
 
 def _in_order(*several: Iterable[Event]) -> tuple[Event, ...]:

@@ -202,6 +202,28 @@ def test_a_job_may_do_what_it_needs_and_no_more(database_url: str, job: Job, sta
     run(story())
 
 
+def test_one_tenants_reviews_and_rates_are_none_of_the_others(database_url: str) -> None:
+    """Both have an `ann`: hers who asks too often is turned away, and what is odd of hers is seen by her own operators."""
+
+    async def story() -> None:
+        async with bench(database_url, api_keys=BOTH, review_amount_minor=1000, rate_by_customer="1/3600") as b:
+            assert (await open_account(b, OTHER, "acc2")).status_code == 201
+            assert [(await top_up(b, TILL, key)).status_code for key in ("1", "2")] == [201, 429]
+            assert [(await top_up(b, OTHER, key, "acc2")).status_code for key in ("1", "2")] == [201, 429]
+
+            async def queue(who: dict[str, str]) -> list[int]:
+                reviews = (await b.client.get("/admin/reviews", headers=who)).json()["reviews"]
+                return [each["review"] for each in reviews]
+
+            own, theirs = await queue(EVE), await queue(OTHER)
+            assert (len(own), len(theirs), set(own) & set(theirs)) == (1, 1, set())
+            closing = f"/admin/reviews/{own[0]}/closing"
+            assert (await b.client.post(closing, json={"note": "fine"}, headers=OTHER)).status_code == 404
+            assert await queue(EVE) == own
+
+    run(story())
+
+
 def test_every_table_says_who_sees_what_of_it(database_url: str) -> None:
     """A new table comes with its grants, and with its policies where it holds what is a tenant's."""
 

@@ -1261,6 +1261,30 @@ def another_amount_under_the_same_key_refused(story: Story) -> None:
     story.told(2, None, key="k1", amount_minor=900, outcome="not-done", status=422, top_up=None)
 
 
+@broken("same-key-same-answer", "a request was accepted under its key with 201, and then refused with 402")
+def accepted_and_then_refused(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.asks(2, key="k1")
+    story.told(2, None, key="k1", outcome="not-done", status=402, top_up="tu_1")
+
+
+@holds("same-key-same-answer")
+def refused_because_nothing_was_sent_and_then_accepted(story: Story) -> None:
+    story.asks()
+    story.told(1, None, outcome="not-done", status=None, top_up=None)
+    story.asks(attempt=2)
+    story.told(attempt=2)
+
+
+@holds("same-key-same-answer")
+def accepted_and_then_asked_for_too_often(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.asks(attempt=2)
+    story.told(1, None, attempt=2, outcome="not-done", status=429, top_up=None)
+
+
 @broken("same-key-same-answer", "one key made 2 top-ups: tu_1, tu_2")
 def asked_again_and_given_another_top_up(story: Story) -> None:
     story.asks()
@@ -1313,6 +1337,22 @@ def a_customer_refused_for_the_key_of_another(story: Story) -> None:
     story.told(1, key="k", customer="ann")
     story.asks(2, key="k", customer="bob")
     story.told(2, None, key="k", customer="bob", outcome="not-done", status=422, top_up=None)
+
+
+@broken("same-key-same-answer", "bob was refused for another customer's use of the same key")
+def a_customer_refused_for_the_key_of_another_as_stripe_does(story: Story) -> None:
+    story.asks(1, key="k", customer="ann")
+    story.told(1, key="k", customer="ann")
+    story.asks(2, key="k", customer="bob")
+    story.told(2, None, key="k", customer="bob", outcome="not-done", status=400, top_up=None)
+
+
+@holds("same-key-same-answer")
+def another_amount_under_the_same_key_told_that_it_runs_as_rocket_rides_does(story: Story) -> None:
+    story.asks(1)
+    story.told(1)
+    story.asks(2, key="k1", amount_minor=900)
+    story.told(2, None, key="k1", amount_minor=900, outcome="unknown", status=409, top_up=None)
 
 
 @broken("same-key-same-answer", "one key gave bob another customer's tu_1")
