@@ -14,6 +14,8 @@ from harness.provider import ProviderError
 from harness.stack import Stack
 
 ATTEMPTS = 8
+OPERATOR = "chaos-operator"
+"""Who asks for reconciliation, comparisons and the audit log, and changes flags."""
 AGAIN_S = 0.3
 """How long a client lets a conflict rest before it asks again with the same key."""
 
@@ -80,9 +82,9 @@ class Deeds:
         client = self._client if patience_s is None else self._client.with_patience(float(patience_s))
         answer = await client.perform(operation.kind, operation.id, len(attempts) + 1, self._values(operation))
         attempts.append(answer.outcome)
-        if operation.kind == "compare":
+        if listed := {"compare": "finding", "audit": "audit-line"}.get(operation.kind):
             for row in answer.rows:
-                self._recorder.record("service", "finding", id=operation.id, **row)
+                self._recorder.record("service", listed, id=operation.id, **row)
         named = answer.facts.get("refund" if operation.kind == "refund" else "top_up")
         if named:
             self._named[operation.id] = str(named)
@@ -91,7 +93,7 @@ class Deeds:
     def _values(self, operation: Operation) -> dict[str, Any]:
         """What fills the placeholders of the target's operation."""
         about = self._operations.get(operation.about)
-        values: dict[str, Any] = {"run": self._name}
+        values: dict[str, Any] = {"run": self._name, "operator": OPERATOR}
         account = operation if operation.kind == "open_account" else about
         if about is not None and about.kind == "top_up":
             account = self._operations[about.about]
@@ -100,6 +102,8 @@ class Deeds:
             values |= self._accounts[account.id].values()
         if operation.kind in ("top_up", "refund"):
             values |= {"amount_minor": operation.amount_minor, "key": f"{self._name}-{operation.key}"}
+        if operation.kind == "switch":
+            values["to"] = operation.args["to"]
         if operation.kind == "top_up":
             values |= {"currency": operation.currency, "method": operation.method}
         return values

@@ -14,7 +14,8 @@ Who speaks, and of what (the vocabulary that invariants and reports read):
 | `harness` | of the audit: `book-unread`, `log-scanned`, `secret-in-log` |
 | `client` | `invoked`, `answered` |
 | `provider` | what its own book says: `payment`, `delivery`, `answer`, `gave-up` |
-| `service` | what it says of itself when asked: `ledger-read`, `entry`, `balance`, `transition`, `discrepancy`, `finding` |
+| `service` | what it says of itself when asked: `ledger-read`, `entry`, `balance`, `transition`, `discrepancy` |
+| `service` | the same, when a plan makes it look: `finding`, `audit-line` |
 """
 
 import json

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from faker import Faker
 
@@ -143,6 +143,14 @@ class Draft:
     def compare(self) -> None:
         """The service is made to compare its books with the provider's, and to say what differs."""
         self._do(Operation(id=self._next("o"), kind="compare", args={"patience_s": COMPARE_S}))
+
+    def switch(self, to: Literal["on", "off"]) -> None:
+        """An operator puts the target's feature flag on or off, whichever that is, while all goes on."""
+        self._do(Operation(id=self._next("w"), kind="switch", args={"to": to}))
+
+    def audit(self) -> None:
+        """The service shows its audit log: who did what, and whether each line fits the chain."""
+        self._do(Operation(id=self._next("u"), kind="audit"))
 
     def release(self) -> None:
         """Let go what a mood holds back."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.history import Recorder
 from harness.provider import ProviderControl
@@ -13,6 +13,9 @@ from harness.wire.surgery import Surgery
 from harness.wire.tap import Tap, titled
 from harness.wire.toxic_kinds import Stream
 from harness.witness import Watch
+
+if TYPE_CHECKING:
+    import asyncpg
 
 
 class StackError(Exception):
@@ -161,6 +164,10 @@ class Stack(Protocol):
 
     async def watch(self) -> Watch:
         """Somebody who sees the database of the service that is up, past every link. Raises `StackError` where nobody can."""
+        ...
+
+    def owner(self) -> AbstractAsyncContextManager["asyncpg.Connection[asyncpg.Record]"]:
+        """A connection of whoever owns the service's database, past every link. Raises `StackError` where nobody can say."""
         ...
 
     def log_lines(self) -> Mapping[str, list[str]]:

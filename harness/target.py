@@ -83,6 +83,26 @@ class Operation(_Model):
     """How the answer is written. In Prometheus' text, a fact is a series: `"requests_total{code=\"200\"}"`."""
 
 
+class Audited(_Model):
+    """What an operation that was done owes the service's audit log: whose doing it was, the deed, and what it was done to.
+
+    `subject` may be empty; placeholders are the operation's own, and the facts of its answer.
+    """
+
+    by: str
+    deed: str
+    subject: str = ""
+
+
+class Rewrite(_Model):
+    """A text in the service's audit log, in SQL's words, and what somebody who owns the database would put in its place."""
+
+    table: str
+    column: str
+    value: str
+    where: str
+
+
 class Operations(_Model):
     """What the service can be asked. Only `top_up` and `balance` are indispensable."""
 
@@ -97,6 +117,8 @@ class Operations(_Model):
     reconcile: Operation | None = None
     figures: Operation | None = None
     compare: Operation | None = None
+    audit: Operation | None = None
+    switch: Operation | None = None
 
     def named(self, kind: str) -> Operation | None:
         found: Operation | None = getattr(self, kind, None)
@@ -119,6 +141,8 @@ class Target(_Model):
     start: Start
     callbacks: Callbacks
     operations: Operations
+    audited: dict[str, Audited] = Field(default_factory=dict)
+    rewrite: Rewrite | None = None
     words: dict[str, Word] = Field(default_factory=dict)
     states: States | None = None
 
@@ -150,6 +174,10 @@ class Target(_Model):
             )
         return self.model_copy(update={"callbacks": self.callbacks.model_copy(update={"dialect": dialect})})
 
+    def lacks(self, fault: str) -> str:
+        """What a fault needs that does not stand in this file; empty where nothing is missing."""
+        return "[rewrite]" if fault == "rewrite" and self.rewrite is None else ""
+
     def unoffered(self) -> dict[str, str]:
         """Kinds of event that this target cannot yield, or promises that it cannot be held to, and why. Not weighed."""
         operations = {"transition": "timeline", "discrepancy": "discrepancies", "ledger-read": "entries"}
@@ -165,6 +193,10 @@ class Target(_Model):
             missing["duplicates-are-counted"] = "it has no [operations.figures]"
         if self.operations.compare is None:
             missing["reconciliation-finds-all"] = "it has no [operations.compare]"
+        if self.operations.audit is None or not self.audited:
+            missing["audit-is-complete"] = "it has no [operations.audit], or no [audited]"
+        if self.operations.audit is None or self.rewrite is None:
+            missing["tampering-is-found"] = "it has no [operations.audit], or no [rewrite]"
         if not self.words:
             missing |= dict.fromkeys(WORDED, "it has no [words]")
         return missing
@@ -238,6 +270,19 @@ def rows(operation: Operation, body: Any) -> list[dict[str, Any]]:
     if not isinstance(found, list):
         raise TargetError(f"`list = {operation.list_at!r}` of {operation.request!r} is not a list in the answer")
     return [facts(operation, row) for row in found]
+
+
+def owed(target: Target, kind: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """What an operation of *kind*, done with these *values*, owes the audit log; empty where it owes nothing, or where its
+    answer does not say what it was done to.
+    """
+    audited = target.audited.get(kind)
+    if audited is None:
+        return {}
+    try:
+        return {name: str(fill(said, values)) for name, said in audited.model_dump().items()}
+    except TargetError:
+        return {}
 
 
 def at(body: Any, path: str) -> Any:

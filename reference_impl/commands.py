@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 import asyncpg
 import typer
 
+from reference_impl.audit import Verified
 from reference_impl.environments import Mixed, owner_of
 from reference_impl.logs import clean, configure
 from reference_impl.parts import Parts
@@ -87,6 +88,20 @@ def check() -> None:
         typer.echo(f"all of {settings.environment}; the database belongs to {at_the_database(owned)}")
     except Mixed as mixed:
         fail(str(mixed))
+
+
+@app.command()
+def audit(
+    head: Annotated[list[str] | None, typer.Option(help="A head that was kept elsewhere; may be repeated.")] = None,
+) -> None:
+    """Verify the chain of the audit log, and name the first line that does not fit. Exits 1 when it is not whole."""
+
+    async def read(connection: "asyncpg.Connection[asyncpg.Record]") -> Verified:
+        return await Parts().audit.verified(connection, head or ())
+
+    verified = at_the_database(read)
+    typer.echo(verified.as_text())
+    raise typer.Exit(0 if verified.sound else 1)
 
 
 async def _reconcile(settings: "Settings", every_s: float, as_json: bool) -> int:

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from uuid import uuid4
 
 from reference_impl.database import Connection, Database
+from reference_impl.flags import Flag, Flags
 from reference_impl.money import Money
 from reference_impl.topups import TopUp
 
@@ -20,6 +21,17 @@ SIGNS: Mapping[Kind, int] = {
     "adjustment-back": -1,
 }
 """Which way the money of each kind of posting goes, seen from the customer's account."""
+
+_POST = """
+    WITH posting AS (
+        INSERT INTO postings (posting, top_up, payment, kind, reversal, at) VALUES ($1, $2, $3, $4, $5, $6)
+    )
+    INSERT INTO entries (posting, account, amount_minor, currency)
+    VALUES ($1, $7, $8, $9), ($1, 'provider-clearing:' || $9, -$8::bigint, $9)
+"""
+_POST_AND_MOVE = f"""
+    WITH moved AS (UPDATE accounts SET balance_minor = balance_minor + $8 WHERE account = $7), {_POST.strip()[5:]}
+"""  # noqa: S608 - constants only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +81,9 @@ class Standing:
 class Ledger:
     """Money moves between accounts in postings, whose entries sum to zero. The database refuses any other kind."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, flags: Flags) -> None:
         self.database = database
+        self.flags = flags
 
     async def post(self, connection: Connection, top_up: TopUp, posting: Posting, at: datetime) -> str:
         """Move money between the provider's clearing account and the top-up's; returns the posting's id.
@@ -79,12 +92,9 @@ class Ledger:
         """
         id = f"post_{uuid4().hex}"
         amount_minor = SIGNS[posting.kind] * posting.amount.amount_minor
+        at_once = self.flags.is_on(Flag.POST_IN_ONE_STATEMENT)
         await connection.execute(
-            """WITH posting AS (
-                   INSERT INTO postings (posting, top_up, payment, kind, reversal, at) VALUES ($1, $2, $3, $4, $5, $6)
-               )
-               INSERT INTO entries (posting, account, amount_minor, currency)
-               VALUES ($1, $7, $8, $9), ($1, 'provider-clearing:' || $9, -$8::bigint, $9)""",
+            _POST_AND_MOVE if at_once else _POST,
             id,
             top_up.top_up,
             posting.payment,
@@ -95,7 +105,8 @@ class Ledger:
             amount_minor,
             posting.amount.currency,
         )
-        await self.move_balance(connection, top_up.account, amount_minor)
+        if not at_once:
+            await self.move_balance(connection, top_up.account, amount_minor)
         return id
 
     async def standing(self, connection: Connection, top_up: TopUp) -> Standing:

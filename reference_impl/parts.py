@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from reference_impl.adjustments import Adjustments
+from reference_impl.audit import AuditLog
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
+from reference_impl.flags import Flags
 from reference_impl.initiation import Initiation
 from reference_impl.keys import IdempotencyKeys
 from reference_impl.ledger import Ledger
@@ -34,3 +36,5 @@ class Parts:
     metrics: type[Metrics] = Metrics
     comparer: type[Comparer] = Comparer
     adjustments: type[Adjustments] = Adjustments
+    audit: type[AuditLog] = AuditLog
+    flags: type[Flags] = Flags

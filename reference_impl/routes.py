@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reference_impl import accounts, discrepancies, initiation, refunds, topups
 from reference_impl.accounts import Account
+from reference_impl.actors import acting
 from reference_impl.answers import Answer, Problem, problem, unavailable
 from reference_impl.database import DATABASE_ERRORS
 from reference_impl.metrics import CONTENT_TYPE
@@ -59,6 +60,7 @@ async def customer_of(x_customer: Annotated[str | None, Header(max_length=64, pa
     """Who asks. The one place that says so, and where keys of principals will be looked at."""
     if x_customer is None:
         raise Problem(401, "unauthenticated", "Say who you are in X-Customer.", at="X-Customer")
+    acting(f"customer:{x_customer}")
     return x_customer
 
 

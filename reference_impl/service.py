@@ -13,9 +13,11 @@ import httpx
 import structlog
 
 from reference_impl.adjustments import Adjustments
+from reference_impl.audit import AuditLog
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
 from reference_impl.database import Database
+from reference_impl.flags import Flags
 from reference_impl.initiation import Initiation
 from reference_impl.ledger import Ledger
 from reference_impl.metrics import Metrics
@@ -51,6 +53,8 @@ class Service:
     reconciler: Reconciler
     comparer: Comparer
     adjustments: Adjustments
+    audit: AuditLog
+    flags: Flags
     outbox: Outbox
     metrics: Metrics
     now: Callable[[], datetime]
@@ -69,7 +73,11 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             )
         )
         database = await stack.enter_async_context(Database.at(settings.database_url, settings.environment))
-        states, ledger, metrics = parts.states(), parts.ledger(database), parts.metrics()
+        audit = parts.audit(database, world.now)
+        await audit.configured(settings.described(), settings.deployed_by)
+        flags = parts.flags(database, audit, world.now)
+        await flags.refresh()
+        states, ledger, metrics = parts.states(), parts.ledger(database, flags), parts.metrics()
         outbox = parts.outbox(database, notify_http, settings.notify_url, metrics, world.now)
         provider = parts.provider(provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random)
         keys = parts.keys(database, settings.key_lease_s, metrics, world.now)
@@ -85,7 +93,7 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             environment=settings.environment,
         )
         callbacks = parts.callbacks(database, verifier, states, ledger, outbox, metrics, world.now, world.monotonic)
-        refunds = parts.refunds(database, keys, ledger, provider, callbacks, world.now)
+        refunds = parts.refunds(database, keys, ledger, provider, callbacks, audit, world.now)
         reconciler = parts.reconciler(database, provider, initiation, refunds, callbacks, metrics, world.now)
         comparer = parts.comparer(
             database,
@@ -94,10 +102,14 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             window=timedelta(seconds=settings.compare_window_s),
             patience_s=settings.compare_patience_s,
         )
-        adjustments = parts.adjustments(database, ledger, states, outbox, world.now, settings.adjustment_limit_minor)
+        adjustments = parts.adjustments(
+            database, ledger, states, outbox, audit, world.now, settings.adjustment_limit_minor
+        )
         async with (
             _repeating(settings.outbox_every_s, outbox.flush),
             _repeating(settings.reconcile_every_s, reconciler.run),
+            _repeating(settings.audit_every_s, audit.seal),
+            _repeating(settings.flags_every_s, flags.refresh),
         ):
             yield Service(
                 database=database,
@@ -108,6 +120,8 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 reconciler=reconciler,
                 comparer=comparer,
                 adjustments=adjustments,
+                audit=audit,
+                flags=flags,
                 outbox=outbox,
                 metrics=metrics,
                 now=world.now,

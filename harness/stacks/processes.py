@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import asyncpg
 import httpx
 
 from harness.cache import run_dir
@@ -36,6 +37,7 @@ from harness.witness import Watch, WitnessError, watching
 
 READY_POLL_S = 0.01
 PROVIDER_READY_S = 20.0
+OWNER_S = 5.0
 MERCHANT = "chaos-merchant"
 PROVIDER_COMMAND = (sys.executable, "-m", "fake_provider")
 PROVIDER_PRELOAD = (
@@ -260,6 +262,19 @@ class Processes:
             except WitnessError as error:
                 raise StackError(str(error)) from error
         return self._watch
+
+    @asynccontextmanager
+    async def owner(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """Who may do anything in the service's database."""
+        url = self._postgres.url(f"topups_{self._databases}")
+        try:
+            connection = await asyncpg.connect(url, timeout=OWNER_S, command_timeout=OWNER_S)
+        except (OSError, asyncpg.PostgresError) as error:
+            raise StackError(f"nobody can own the service's database: {error}") from error
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=OWNER_S)
 
     def log_lines(self) -> dict[str, list[str]]:
         nodes = {"service": self._service, "provider": self._provider_process}

@@ -168,6 +168,8 @@ def test_what_a_target_does_not_offer_is_said_with_the_reason(tmp_path: Path) ->
         "ledger-read": "it has no [operations.entries]",
         "duplicates-are-counted": "it has no [operations.figures]",
         "reconciliation-finds-all": "it has no [operations.compare]",
+        "audit-is-complete": "it has no [operations.audit], or no [audited]",
+        "tampering-is-found": "it has no [operations.audit], or no [rewrite]",
         "told-the-truth": "it has no [words]",
         "status-never-goes-back": "it has no [words]",
     }

@@ -1,0 +1,28 @@
+-- Who initiated, corrected, approved, asked for reconciliation or changed the configuration (R25), kept for ever.
+
+-- A record is written in the transaction of what it is about, so that neither is there without the other. It is not chained
+-- there: a chain has one end, and everybody who adds to it would wait for everybody else until the commit.
+CREATE TABLE audit_records (
+    record      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at          timestamptz NOT NULL,
+    actor       text NOT NULL CHECK (actor <> ''),
+    action      text NOT NULL CHECK (action <> ''),
+    subject     text NOT NULL,
+    detail      text NOT NULL,
+    correlation text NOT NULL
+);
+-- The one written down last is looked at by every start.
+CREATE INDEX audit_configured ON audit_records (record) WHERE action = 'configuration changed';
+
+-- The chain: one seal for each record, in an order of its own, given afterwards to what is committed. Numbers of records say
+-- nothing about the order of commits, and nothing here depends on them. `hash` is over the hash before it and the record.
+CREATE TABLE audit_seals (
+    seal   bigint PRIMARY KEY CHECK (seal > 0),
+    record bigint NOT NULL UNIQUE REFERENCES audit_records,
+    hash   text NOT NULL CHECK (hash ~ '^[0-9a-f]{64}$')
+);
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_records
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_seals
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
