@@ -51,7 +51,18 @@ class Deeds:
         match operation.kind:
             case "open_account":
                 await self._open(operation)
-            case "pay" | "decline" | "give_back" | "dispute" | "win" | "lose" | "release" | "advance" | "play_out":
+            case (
+                "pay"
+                | "decline"
+                | "give_back"
+                | "dispute"
+                | "win"
+                | "lose"
+                | "release"
+                | "advance"
+                | "play_out"
+                | "tell_again"
+            ):
                 await self._at_the_provider(operation)
             case "forge":
                 await self._forge(operation)
@@ -114,6 +125,11 @@ class Deeds:
             match operation.kind:
                 case "release":
                     await provider.release()
+                case "tell_again":
+                    named = [name for name in self._named.values() if name in self.top_ups()]
+                    await provider.tell_again(
+                        {payment for name in named for payment in await provider.payments_of(name)}
+                    )
                 case "advance":
                     await provider.advance(float(operation.args["seconds"]))
                 case "play_out":

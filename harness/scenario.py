@@ -156,6 +156,10 @@ class Draft:
         """Let go what a mood holds back."""
         self._do(Operation(id=self._next("l"), kind="release"))
 
+    def tell_again(self) -> None:
+        """The provider sends every callback once more that was acknowledged, of this plan's payments: providers can be asked to."""
+        self._do(Operation(id=self._next("y"), kind="tell_again"))
+
     def play_out(self) -> None:
         """Let all that the provider still has to do come to its end, attempt by attempt, on its own clock."""
         self._do(Operation(id=self._next("c"), kind="play_out"))

@@ -170,6 +170,14 @@ class Stack(Protocol):
         """A connection of whoever owns the service's database, past every link. Raises `StackError` where nobody can say."""
         ...
 
+    async def save(self) -> Path:
+        """Have the service back itself up, while it serves; where to. Raises `StackError` when it does not, or cannot."""
+        ...
+
+    async def restore(self, folder: Path) -> None:
+        """The database is gone, and the service comes up on an empty one that was restored from *folder*."""
+        ...
+
     def log_lines(self) -> Mapping[str, list[str]]:
         """What each node wrote since it was last asked."""
         ...

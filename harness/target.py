@@ -64,6 +64,15 @@ class Start(_Model):
         return mutants
 
 
+class Backup(_Model):
+    """How the service is backed up into `{folder}`, and restored from it into an empty database; as a planted bug does it, too."""
+
+    save: list[str]
+    restore: list[str]
+    mutant_save: list[str] = Field(default_factory=list)
+    mutant_restore: list[str] = Field(default_factory=list)
+
+
 class Callbacks(_Model):
     path: str
     dialect: str = "standard-webhooks"
@@ -142,6 +151,7 @@ class Target(_Model):
     callbacks: Callbacks
     operations: Operations
     audited: dict[str, Audited] = Field(default_factory=dict)
+    backup: Backup | None = None
     rewrite: Rewrite | None = None
     words: dict[str, Word] = Field(default_factory=dict)
     states: States | None = None
@@ -176,7 +186,9 @@ class Target(_Model):
 
     def lacks(self, fault: str) -> str:
         """What a fault needs that does not stand in this file; empty where nothing is missing."""
-        return "[rewrite]" if fault == "rewrite" and self.rewrite is None else ""
+        needed = {"rewrite": ("[rewrite]", self.rewrite), "restore": ("[backup]", self.backup)}
+        name, there = needed.get(fault, ("", True))
+        return "" if there else name
 
     def unoffered(self) -> dict[str, str]:
         """Kinds of event that this target cannot yield, or promises that it cannot be held to, and why. Not weighed."""

@@ -34,12 +34,21 @@ async def migrate(url: str, environment: str, folder: Path = FOLDER) -> list[str
         await connection.close()
 
 
+def known(folder: Path = FOLDER) -> dict[str, str]:
+    """The migrations that this version brings, by name, each with its digest."""
+    return {name: _digest(sql) for name, sql in _read(folder)}
+
+
+def _digest(sql: str) -> str:
+    return hashlib.sha256(sql.encode()).hexdigest()
+
+
 def _read(folder: Path) -> list[tuple[str, str]]:
     return [(file.name, file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.sql"))]
 
 
 async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", name: str, sql: str, applied: str | None) -> bool:
-    digest = hashlib.sha256(sql.encode()).hexdigest()
+    digest = _digest(sql)
     if applied == digest:
         return False
     if applied is not None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from reference_impl.adjustments import Adjustments
 from reference_impl.audit import AuditLog
+from reference_impl.backup import Backup
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
 from reference_impl.flags import Flags
@@ -38,3 +39,4 @@ class Parts:
     adjustments: type[Adjustments] = Adjustments
     audit: type[AuditLog] = AuditLog
     flags: type[Flags] = Flags
+    backup: type[Backup] = Backup

@@ -38,6 +38,8 @@ from harness.witness import Watch, WitnessError, watching
 READY_POLL_S = 0.01
 PROVIDER_READY_S = 20.0
 OWNER_S = 5.0
+COMMAND_S = 60.0
+"""How long a backup or a restore of a stack's little database may take."""
 MERCHANT = "chaos-merchant"
 PROVIDER_COMMAND = (sys.executable, "-m", "fake_provider")
 PROVIDER_PRELOAD = (
@@ -187,7 +189,8 @@ class Processes:
         self.target_file, self.directory = target_file, directory
         self._postgres, self._proxy_server = postgres, proxy_server
         self._ports = {"service": free_port(), "provider": free_port()}
-        self._databases = 0
+        self._databases, self._backups = 0, 0
+        self._mutant: str | None = None
         self.named: set[str] = set()
         self.links: dict[str, Link] = {}
         self.nodes: dict[str, Node] = {"postgres": PostgresNode(postgres)}
@@ -234,6 +237,7 @@ class Processes:
         await self._watching.aclose()
         self._watch = None
         self._databases += 1
+        self._mutant = mutant
         database = f"topups_{self._databases}"
         await self._postgres.create_database(database)
         start = self.target.start
@@ -262,6 +266,43 @@ class Processes:
             except WitnessError as error:
                 raise StackError(str(error)) from error
         return self._watch
+
+    async def save(self) -> Path:
+        """Have the service back itself up, while it serves."""
+        self._backups += 1
+        folder = self.directory.resolve() / f"backup-{self._backups}"
+        backup = self.target.backup
+        if backup is None:
+            raise StackError(f"{self.target.name} has no [backup]")
+        await self._command("save", backup.mutant_save if self._mutant else backup.save, folder)
+        return folder
+
+    async def restore(self, folder: Path) -> None:
+        """The database is gone, and the service comes up on a new one of the same name, restored from *folder*."""
+        backup, service, database = self.target.backup, self._service, f"topups_{self._databases}"
+        assert backup is not None, "save() comes first"
+        assert service is not None, "serve() comes first"
+        await service.kill()
+        await self._watching.aclose()
+        self._watch = None
+        await self._postgres.drop_database(database)
+        await self._postgres.create_database(database)
+        await self._command("restore", backup.mutant_restore if self._mutant else backup.restore, folder)
+        await service.start()
+
+    async def _command(self, name: str, command: list[str], folder: Path) -> None:
+        """One of the target's commands, past every link. Raises `StackError` with the end of what it said."""
+        database = f"topups_{self._databases}"
+        direct = {"db": self._postgres.url(database), "folder": str(folder), "mutant": self._mutant or ""}
+        values = self._values(database) | direct
+        env = {**os.environ, **fill(self.target.start.env, values)}
+        child = start_child(fill(command, values), env, self.directory / f"{name}.log")
+        try:
+            code = await child.wait(COMMAND_S)
+        finally:
+            child.kill()
+        if code != 0:
+            raise StackError(f"{self.target.name} did not {name}: it ended with {code}:\n{child.log_tail()}")
 
     @asynccontextmanager
     async def owner(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
