@@ -68,14 +68,20 @@ class Auditor:
             if event.get("payment") not in self._left_over:
                 self._recorder.add(event)
 
-    async def entries(self, snapshot: str, accounts: Iterable[Account]) -> None:
-        """The ledger's entries of these accounts, or what their balances say was credited."""
+    async def accounts(self, snapshot: str, accounts: Iterable[Account]) -> None:
+        """What the service has of these accounts: balance, the ledger's entries or what the balance says was credited, and
+        what it found amiss.
+        """
+        whole = "balance" if self._operations.statement is None else "statement"
         for account in accounts:
-            balance = await self._balance(snapshot, account)
-            if self._operations.entries is not None:
-                await self._entries(snapshot, account)
+            books = await self._ask((whole, "entries", "discrepancies"), account.values())
+            balance = self._balance(snapshot, account, books[whole])
+            if "entries" in books:
+                self._entries(snapshot, account, books["entries"])
             elif balance is not None:
                 self._infer(snapshot, account, balance)
+            for row in _rows(books.get("discrepancies")):
+                self._recorder.record("service", "discrepancy", **row)
 
     def uncredited(self) -> Sequence[str]:
         """Payments and reversals whose acknowledged callback shows no effect yet, by the last snapshot before
@@ -97,13 +103,8 @@ class Auditor:
             values = account.values() | {"top_up": top_up}
             if self._operations.status is not None:
                 await self._client.perform("status", f"final {top_up}", 1, values, final=True)
-            for row in await self._rows("timeline", values):
+            for row in _rows((await self._ask(("timeline",), values)).get("timeline")):
                 self._recorder.record("service", "transition", **({"top_up": top_up} | _timed(row)))
-
-    async def discrepancies(self, accounts: Iterable[Account]) -> None:
-        for account in accounts:
-            for row in await self._rows("discrepancies", account.values()):
-                self._recorder.record("service", "discrepancy", **row)
 
     def logs(self) -> None:
         """Every line that the nodes wrote during this run, searched for secrets and for the signatures that were sent."""
@@ -122,8 +123,7 @@ class Auditor:
                     if secret in line:
                         self._recorder.record("harness", "secret-in-log", node=node, line=number, secret=name)
 
-    async def _balance(self, snapshot: str, account: Account) -> int | None:
-        answer = await self._ask("balance", account.values())
+    def _balance(self, snapshot: str, account: Account, answer: Answer | None) -> int | None:
         if answer is None:
             return None
         try:
@@ -137,11 +137,10 @@ class Auditor:
         )
         return balance
 
-    async def _entries(self, snapshot: str, account: Account) -> None:
+    def _entries(self, snapshot: str, account: Account, answer: Answer | None) -> None:
         self._recorder.record("service", "ledger-read", snapshot=snapshot, account=account.account)
-        rows = await self._rows("entries", account.values())
         try:
-            entries = [_timed(row) | _of_an_entry(row, account) for row in rows]
+            entries = [_timed(row) | _of_an_entry(row, account) for row in _rows(answer)]
         except (KeyError, TypeError, ValueError) as error:
             self._unread("entries", account.values(), f"an entry has no usable account, amount or currency: {error!r}")
             return
@@ -194,22 +193,30 @@ class Auditor:
             return None
         return [line for line, n in zip(lines, times, strict=True) for _ in range(n)]
 
-    async def _rows(self, kind: str, values: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-        if self._operations.named(kind) is None:
-            return ()
-        answer = await self._ask(kind, values)
-        return answer.rows if answer is not None else ()
+    async def _ask(self, kinds: Iterable[str], values: Mapping[str, Any]) -> dict[str, Answer | None]:
+        """Ask about each of these, for which the service has an operation, until it answers; after `ATTEMPTS`, the book is
+        unread and the reason is written down. Those that are one request are asked once, and are of one moment.
+        """
+        asked = {kind: operation for kind in kinds if (operation := self._operations.named(kind)) is not None}
+        answers: dict[str, Answer | None] = {}
+        while left := [kind for kind in asked if kind not in answers]:
+            alike = [kind for kind in left if asked[kind].asks(asked[left[0]])]
+            answers |= await self._ask_once(alike, values)
+        return answers
 
-    async def _ask(self, kind: str, values: Mapping[str, Any]) -> Answer | None:
-        """Ask until the service answers; after `ATTEMPTS`, the book is unread and the reason is written down."""
-        operation = self._operations.named(kind)
-        assert operation is not None
+    async def _ask_once(self, kinds: Sequence[str], values: Mapping[str, Any]) -> dict[str, Answer | None]:
+        operations = [operation for kind in kinds if (operation := self._operations.named(kind)) is not None]
         for _ in range(ATTEMPTS):
-            answer = await self._client.ask(operation, values)
-            if answer.outcome is Outcome.DONE:
-                return answer
-        self._unread(kind, values, answer.because)
-        return None
+            answers = await self._client.ask(operations, values)
+            if all(answer.outcome is Outcome.DONE for answer in answers):
+                break
+        for kind, answer in zip(kinds, answers, strict=True):
+            if answer.outcome is not Outcome.DONE:
+                self._unread(kind, values, answer.because)
+        return {
+            kind: answer if answer.outcome is Outcome.DONE else None
+            for kind, answer in zip(kinds, answers, strict=True)
+        }
 
     def _unread(self, kind: str, values: Mapping[str, Any], because: str) -> None:
         book = f"service {kind} {values['account']}"
@@ -223,6 +230,10 @@ class _Inferred:
     payment: str | None
     amount_minor: int
     reversal: str | None = None
+
+
+def _rows(answer: Answer | None) -> Sequence[Mapping[str, Any]]:
+    return answer.rows if answer is not None else ()
 
 
 def _of_an_entry(row: Mapping[str, Any], account: Account) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The clients: they carry out operations on the target over the `edge` link and write down what they were told."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,7 +61,7 @@ class Client:
             raise TargetError(f"{self._target.name} has no [operations.{kind}], and the plan asks for it")
         said = {"operation": kind, "id": id, "attempt": attempt, **more}
         self._recorder.record("client", "invoked", **said, **asked(values))
-        answer = await self._send(self._http, self._base_url, operation, values)
+        (answer,) = await self._send(self._http, self._base_url, (operation,), values)
         told, unexplained = told_by(self._target, answer)
         if answer.outcome is Outcome.DONE and (owes := owed(self._target, kind, {**values, **answer.facts})):
             told["owes"] = owes
@@ -78,19 +78,21 @@ class Client:
         )
         return answer
 
-    async def ask(self, operation: Operation, values: Mapping[str, Any]) -> Answer:
-        """Carry out one attempt, unrecorded."""
-        return await self._send(self._reader, self._books_url, operation, values)
+    async def ask(self, operations: Sequence[Operation], values: Mapping[str, Any]) -> list[Answer]:
+        """Carry out one attempt of what are one and the same request, unrecorded; what its answer means to each of them."""
+        return await self._send(self._reader, self._books_url, operations, values)
 
-    async def _send(self, http: httpx.AsyncClient, url: str, operation: Operation, values: Mapping[str, Any]) -> Answer:
+    async def _send(
+        self, http: httpx.AsyncClient, url: str, operations: Sequence[Operation], values: Mapping[str, Any]
+    ) -> list[Answer]:
         try:
-            asking = request(operation, url, values)
+            asking = request(operations[0], url, values, self._target.asked_by())
             asking.extensions["timeout"] = httpx.Timeout(self._timeout_s).as_dict()
             answer = await http.send(asking)
         except httpx.HTTPError as error:
             outcome, because = of_failure(error)
-            return Answer(outcome, None, because)
-        return answer_of(operation, answer.status_code, answer.content)
+            return [Answer(outcome, None, because) for _ in operations]
+        return [answer_of(operation, answer.status_code, answer.content) for operation in operations]
 
 
 def answer_of(operation: Operation, status: int, content: bytes) -> Answer:

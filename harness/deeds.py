@@ -169,6 +169,7 @@ class Deeds:
         events, log = await put_load(
             url=f"http://{host}:{port}",
             target=self._stack.target_file,
+            keys=self._stack.principal_keys,
             run=self._name,
             seed=self._seed,
             folder=self._stack.directory,

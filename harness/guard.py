@@ -131,6 +131,9 @@ def _of_target(target: Target) -> Iterator[Pointed]:
     for name, words in (("command", target.start.command), ("mutant_command", target.start.mutant_command)):
         for number, word in enumerate(words, 1):
             yield from _strictly(f"target.toml [start] {name}, word {number}", "", word, target.allow_hosts)
+    for who, principal in target.principals:
+        for name, text in principal.headers.items() if principal is not None else ():
+            yield from _strictly(f"target.toml [principals.{who}] {name}", name, text, target.allow_hosts)
     for kind, operation in target.operations:
         if operation is None:
             continue

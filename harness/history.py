@@ -22,6 +22,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO, overload
 
@@ -71,6 +72,8 @@ class History(Sequence[Event]):
     """All events of one run, immutable."""
 
     events: tuple[Event, ...] = ()
+    _kinds: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Where the events of each kind stand; made when it is first asked, for it is asked a hundred times about each run."""
 
     @overload
     def __getitem__(self, index: int) -> Event: ...
@@ -88,7 +91,13 @@ class History(Sequence[Event]):
         return self.events[0].at if self.events else 0.0
 
     def of(self, *kinds: str) -> "History":
-        return History(tuple([event for event in self.events if event.kind in kinds]))
+        """The events of these kinds."""
+        if not self._kinds:
+            for number, event in enumerate(self.events):
+                self._kinds.setdefault(event.kind, []).append(number)
+        found = [self._kinds.get(kind, ()) for kind in set(kinds)]
+        numbers = found[0] if len(found) == 1 else sorted(chain.from_iterable(found))
+        return History(tuple([self.events[number] for number in numbers]))
 
     def where(self, wanted: Callable[[Event], bool]) -> "History":
         return History(tuple(filter(wanted, self.events)))

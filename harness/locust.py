@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.history import Event
 from harness.stacks.children import start_child
+from harness.target import KEYS
 
 LOCUSTFILE = Path(__file__).parent.parent / "scenarios" / "locustfile.py"
 GRACE_S = 30.0
@@ -18,9 +19,19 @@ class LoadError(Exception):
 
 
 async def put_load(
-    *, url: str, target: Path, run: str, seed: int, folder: Path, users: int, spawn_rate: float, time_s: int
+    *,
+    url: str,
+    target: Path,
+    keys: Mapping[str, str],
+    run: str,
+    seed: int,
+    folder: Path,
+    users: int,
+    spawn_rate: float,
+    time_s: int,
 ) -> tuple[list[Event], str]:
     """Put *users* payers on the service at *url* for *time_s* seconds. What they were told, and Locust's own summary.
+    *keys* are those of the service's principals.
 
     Raises `LoadError` when Locust cannot do it. Nothing is asserted about speed.
     """
@@ -31,7 +42,7 @@ async def put_load(
         *("--locustfile", str(LOCUSTFILE), "--host", url, "--users", str(users), "--spawn-rate", str(spawn_rate)),
         *("--run-time", f"{time_s}s", "--stop-timeout", "10", "--reset-stats"),
     ]
-    child = start_child(command, {**os.environ, **_environment(target, run, seed, book)}, log)
+    child = start_child(command, {**os.environ, **_environment(target, keys, run, seed, book)}, log)
     try:
         code = await child.wait(time_s + GRACE_S)
     except TimeoutError:
@@ -44,9 +55,10 @@ async def put_load(
     return await asyncio.to_thread(_read, book), log.read_text(encoding="utf-8", errors="replace")
 
 
-def _environment(target: Path, run: str, seed: int, book: Path) -> Mapping[str, str]:
+def _environment(target: Path, keys: Mapping[str, str], run: str, seed: int, book: Path) -> Mapping[str, str]:
     return {
         "TOPUP_CHAOS_TARGET": str(target),
+        KEYS: " ".join(f"{name}={key}" for name, key in keys.items()),
         "TOPUP_CHAOS_RUN": run,
         "TOPUP_CHAOS_SEED": str(seed),
         "TOPUP_CHAOS_BOOK": str(book),

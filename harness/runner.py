@@ -311,8 +311,7 @@ class _Execution:
         if self._stack.target.operations.reconcile is None:
             return
         await self._auditor.provider()
-        await self._auditor.discrepancies(self._deeds.accounts)
-        await self._auditor.entries(BEFORE, self._deeds.accounts)
+        await self._auditor.accounts(BEFORE, self._deeds.accounts)
         await self._until(self._acknowledged_is_there, DURABLE_S)
         for cycle in range(RECONCILE_CYCLES):
             await self._client.perform(
@@ -324,13 +323,12 @@ class _Execution:
         """True once every acknowledged payment shows its effect; each look is a fresh snapshot."""
         if not self._auditor.uncredited():
             return True
-        await self._auditor.entries(BEFORE, self._deeds.accounts)
+        await self._auditor.accounts(BEFORE, self._deeds.accounts)
         return not self._auditor.uncredited()
 
     async def _audit(self) -> None:
         await self._auditor.provider()
-        await self._auditor.entries(FINAL, self._deeds.accounts)
-        await self._auditor.discrepancies(self._deeds.accounts)
+        await self._auditor.accounts(FINAL, self._deeds.accounts)
         await self._auditor.top_ups(self._deeds.top_ups())
         self._auditor.logs()
         self._recorder.record("harness", "audited")

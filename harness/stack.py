@@ -162,6 +162,11 @@ class Stack(Protocol):
         """What must never be found in a log, by name."""
         ...
 
+    @property
+    def principal_keys(self) -> Mapping[str, str]:
+        """The secret of each principal of the target, by name."""
+        ...
+
     async def watch(self) -> Watch:
         """Somebody who sees the database of the service that is up, past every link. Raises `StackError` where nobody can."""
         ...

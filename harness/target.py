@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 # What calls itself one of these is refused (H11): a chaos tool has no business there.
 PRODUCTION = re.compile(r"(?<![a-z])(?:prod(?:uction)?|live)(?![a-z])", re.IGNORECASE)
 
+KEYS = "TOPUP_CHAOS_KEYS"
+"""The environment variable that says the keys of principals to whoever asks a service that is up."""
+
 # Promises about what customers read, which nobody can judge who does not know what the words mean.
 WORDED = ("told-the-truth", "status-never-goes-back")
 
@@ -91,6 +94,11 @@ class Operation(_Model):
     text: Literal["json", "prometheus"] = "json"
     """How the answer is written. In Prometheus' text, a fact is a series: `"requests_total{code=\"200\"}"`."""
 
+    def asks(self, other: "Operation") -> bool:
+        """Whether both are one request, of whose answer each reads its own part."""
+        parts = ("request", "headers", "query", "json_body", "form")
+        return all(getattr(self, part) == getattr(other, part) for part in parts)
+
 
 class Audited(_Model):
     """What an operation that was done owes the service's audit log: whose doing it was, the deed, and what it was done to.
@@ -117,6 +125,8 @@ class Operations(_Model):
 
     top_up: Operation
     balance: Operation
+    statement: Operation | None = None
+    """The balance again, in an answer that has more of the books in it: the audit asks it instead."""
     open_account: Operation | None = None
     status: Operation | None = None
     refund: Operation | None = None
@@ -131,6 +141,25 @@ class Operations(_Model):
 
     def named(self, kind: str) -> Operation | None:
         found: Operation | None = getattr(self, kind, None)
+        return found
+
+
+class Principal(_Model):
+    """Somebody who asks, and the headers that say so. `{key}` in them is a secret that the harness draws for this one alone,
+    and that the service is told of as `{key_NAME}` in `[start.env]`.
+    """
+
+    headers: dict[str, str]
+
+
+class Principals(_Model):
+    """Who there is. A service that asks nobody who they are has none of them, and is sent nothing."""
+
+    default: Principal | None = None
+    """Who asks, wherever nobody else is named."""
+
+    def named(self, name: str) -> Principal | None:
+        found: Principal | None = getattr(self, name, None)
         return found
 
 
@@ -155,6 +184,7 @@ class Target(_Model):
     rewrite: Rewrite | None = None
     words: dict[str, Word] = Field(default_factory=dict)
     states: States | None = None
+    principals: Principals = Principals()
 
     @field_validator("environment")
     @classmethod
@@ -172,6 +202,20 @@ class Target(_Model):
         if name not in self.start.mutants:
             raise TargetError(f"{self.name} has no mutant {name!r}: there are {', '.join(self.start.mutants)}")
         return name
+
+    def knowing(self, keys: Mapping[str, str]) -> "Target":
+        """The same service, with each principal's own of *keys* in its headers. Raises `TargetError` where one is missing."""
+        filled = {
+            name: Principal(headers={header: _with_key(text, name, keys) for header, text in each.headers.items()})
+            for name, each in self.principals
+            if each is not None
+        }
+        return self.model_copy(update={"principals": Principals(**filled)})
+
+    def asked_by(self, principal: str = "default") -> Mapping[str, str]:
+        """The headers with which a principal asks; none where the target names no such one."""
+        found = self.principals.named(principal)
+        return {} if found is None else found.headers
 
     def speaking(self, dialect: str | None) -> "Target":
         """The same service, told to take callbacks in another dialect. Raises `TargetError` when it cannot be told."""
@@ -251,6 +295,20 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
     return template
 
 
+def _with_key(text: str, name: str, keys: Mapping[str, str]) -> str:
+    if "{key}" in text and name not in keys:
+        raise TargetError(
+            f"[principals.{name}] has a {{key}}, and none is known for it: say {KEYS}={name}=… (more of them separated by spaces)"
+        )
+    return text.replace("{key}", keys.get(name, ""))
+
+
+def keys_in(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The keys of principals that the environment says: `name=key`, separated by spaces."""
+    said = (entry.partition("=") for entry in environ.get(KEYS, "").split())
+    return {name: key for name, _, key in said}
+
+
 def _value(name: str, values: Mapping[str, Any]) -> Any:
     try:
         return values[name]
@@ -258,13 +316,15 @@ def _value(name: str, values: Mapping[str, Any]) -> Any:
         raise TargetError(f"{{{name}}} has no value here: there are {', '.join(sorted(values))}") from None
 
 
-def request(operation: Operation, base_url: str, values: Mapping[str, Any]) -> httpx.Request:
-    """The HTTP request that carries out *operation*."""
+def request(
+    operation: Operation, base_url: str, values: Mapping[str, Any], asked_by: Mapping[str, str] | None = None
+) -> httpx.Request:
+    """The HTTP request that carries out *operation*; *asked_by* are the headers that say who asks."""
     method, _, path = operation.request.partition(" ")
     return httpx.Request(
         method,
         base_url + fill(path, values),
-        headers=fill(operation.headers, values),
+        headers={**(asked_by or {}), **fill(operation.headers, values)},
         params=fill(operation.query, values) or None,
         json=fill(operation.json_body, values) if operation.json_body is not None else None,
         data=fill(operation.form, values) if operation.form is not None else None,

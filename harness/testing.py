@@ -6,7 +6,7 @@ thread with a loop of its own: between two calls its links pass on what a test's
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -135,6 +135,11 @@ class WarmStack:
     def url(self) -> str:
         """Where a client finds the service: through the link `edge`, whose faults it feels."""
         return f"http://{self._up.links['edge'].url}"
+
+    @property
+    def asked_by(self) -> Mapping[str, str]:
+        """The headers that say who asks: a client of the test's own sends them too."""
+        return self._up.target.asked_by()
 
     @property
     def folder(self) -> Path:

@@ -1,5 +1,7 @@
-"""Who acts, in what happens now. Said once where a request is authenticated, and read where something is written down."""
+"""Who acts, in what happens now. Said once, where a request is authenticated, and read where something is written down."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 NOBODY = "service"
@@ -8,9 +10,14 @@ NOBODY = "service"
 _actor: ContextVar[str] = ContextVar("actor", default=NOBODY)
 
 
-def acting(actor: str) -> None:
-    """From here on, what happens in this request is *actor*'s doing: `customer:ann`, `operator:eve`."""
-    _actor.set(actor)
+@contextmanager
+def acting(actor: str) -> Iterator[None]:
+    """What happens in the block is *actor*'s doing."""
+    token = _actor.set(actor)
+    try:
+        yield
+    finally:
+        _actor.reset(token)
 
 
 def current_actor() -> str:

@@ -1,4 +1,4 @@
-"""The ASGI application: callbacks and health on plain routes, everything else on FastAPI."""
+"""The ASGI application: callbacks, health and figures on plain routes; everything else on FastAPI, behind a key."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,11 +12,14 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reference_impl.access import Authenticated
 from reference_impl.answers import Answer, problem
 from reference_impl.limits import Limits
 from reference_impl.logs import correlate, current_correlation
+from reference_impl.metrics import CONTENT_TYPE
 from reference_impl.parts import Parts
-from reference_impl.routes import face, respond
+from reference_impl.responses import respond
+from reference_impl.routes import face
 from reference_impl.service import World, running
 from reference_impl.settings import Settings
 
@@ -38,7 +41,8 @@ def build(settings: Settings, parts: Parts | None = None, world: World | None = 
         routes=[
             Route("/healthz", healthz),
             Route(f"/callbacks/{settings.callback_dialect}", callback, methods=["POST"]),
-            Mount("/", app=api),
+            Route("/metrics", figures),
+            Mount("/", app=Authenticated(api)),
         ],
         middleware=[Middleware(Correlation), Middleware(OneLength), Middleware(Limits)],
         exception_handlers={Exception: on_crash},
@@ -48,6 +52,11 @@ def build(settings: Settings, parts: Parts | None = None, world: World | None = 
 
 async def healthz(_request: Request) -> Response:
     return Response("ok")
+
+
+async def figures(request: Request) -> Response:
+    """What this process has counted, for Prometheus."""
+    return Response(request.app.state.service.metrics.exposition(), media_type=CONTENT_TYPE)
 
 
 async def callback(request: Request) -> Response:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import structlog
 
 from reference_impl.actors import current_actor
-from reference_impl.database import Connection, Database
+from reference_impl.database import Connection, Database, acting_for
 from reference_impl.logs import current_correlation
 
 if TYPE_CHECKING:
@@ -31,16 +31,17 @@ GENESIS = "0" * 64
 """What stands before the first seal."""
 _LOCK = 7_021_002
 """Any number that nobody else takes: services that seal at the same time do so one after another."""
-_COLUMNS = "record, at, actor, action, subject, detail, correlation"
+_COLUMNS = "record, at, actor, tenant, action, subject, detail, correlation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """Somebody did something. `subject` is what it was done to, `detail` how, as JSON."""
+    """Somebody did something, for a tenant or (empty) for all. `subject` is what it was done to, `detail` how, as JSON."""
 
     record: int
     at: datetime
     actor: str
+    tenant: str
     action: str
     subject: str
     detail: str
@@ -137,13 +138,14 @@ class AuditLog:
             changed = sorted(name for name in {*before, *settings} if before.get(name) != settings.get(name))
             if changed:
                 detail = {"changed": changed, "settings": dict(settings)}
-                await self.record(connection, CONFIGURED, "settings", detail, f"operator:{by}")
+                await self.record(connection, CONFIGURED, "settings", detail, by)
 
     async def seal(self) -> int:
         """Chain what is committed and not sealed yet; returns how many records that was."""
         sealed = 0
-        while fresh := await self.seal_some():
-            sealed += fresh
+        with acting_for(""):  # one chain for all tenants
+            while fresh := await self.seal_some():
+                sealed += fresh
         return sealed
 
     async def seal_some(self) -> int:
@@ -188,6 +190,7 @@ class AuditLog:
                 record.record,
                 record.at.astimezone(UTC).isoformat(timespec="microseconds"),
                 record.actor,
+                record.tenant,
                 record.action,
                 record.subject,
                 record.detail,

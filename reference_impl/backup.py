@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg
 
+from reference_impl.database import Job
 from reference_impl.migrate import known
 
 DUMP, MANIFEST = "topups.dump", "manifest.json"
@@ -26,6 +27,7 @@ CONNECT_S = 5.0
 WORK_S = 3600.0
 """The bound of a dump or a restore as a whole."""
 _LINES_MAX = 20
+_MIGRATIONS = "SELECT name, sha256 FROM migrations ORDER BY name"
 
 
 class BackupError(Exception):
@@ -84,7 +86,7 @@ class Backup:
                     environment=await connection.fetchval("SELECT environment FROM deployment") or "",
                     sha256=_digest(dump),
                     bytes=dump.stat().st_size,
-                    migrations=dict(await connection.fetch("SELECT name, sha256 FROM migrations ORDER BY name")),
+                    migrations={row["name"]: row["sha256"] for row in await connection.fetch(_MIGRATIONS)},
                     rows={t: n for t, n in (await _rows(connection)).items() if t not in self.left_out()},
                 )
         except asyncpg.UndefinedTableError:
@@ -112,6 +114,7 @@ class Backup:
                 )
             if tables:
                 await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+            await _roles(connection)
             await _run(url, [program, "--exit-on-error", "--single-transaction", "--no-owner", folder / DUMP])
             there = await _rows(connection)
         finally:
@@ -186,6 +189,17 @@ async def _rows(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, i
         "SELECT relname FROM pg_stat_user_tables WHERE schemaname = 'public' ORDER BY relname"
     )
     return {name: await connection.fetchval(f'SELECT count(*) FROM "{name}"') for (name,) in names}  # noqa: S608
+
+
+async def _roles(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """The roles that the dump gives rights to: they belong to the cluster, and are in no dump of a database."""
+    for job in Job:
+        await connection.execute(
+            f"""DO $$ BEGIN CREATE ROLE {job} NOLOGIN NOINHERIT; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+                DO $$ BEGIN IF NOT pg_has_role(current_user, '{job}', 'SET') THEN
+                    GRANT {job} TO CURRENT_USER WITH INHERIT FALSE, SET TRUE;
+                END IF; END $$"""
+        )
 
 
 async def _run(url: str, command: Sequence[str | Path]) -> None:

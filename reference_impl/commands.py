@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import asyncpg
 import typer
 
+from reference_impl.api_keys import BadKey, Scope, draw, listed, revoke, store
 from reference_impl.audit import Verified
+from reference_impl.database import Job
 from reference_impl.environments import Mixed, owner_of
 from reference_impl.logs import clean, configure
 from reference_impl.parts import Parts
@@ -27,6 +29,9 @@ PARTS: ContextVar[Parts] = ContextVar("parts")
 PARTS.set(Parts())
 """Of which parts the service is whose database this is: those of a planted bug, where one is at the terminal."""
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The reference service, from a terminal.")
+
+keys = typer.Typer(no_args_is_help=True, help="Keys of those who may ask: made, shown once, revoked.")
+app.add_typer(keys, name="keys")
 
 T = TypeVar("T")
 CONNECT_S = 5.0
@@ -53,7 +58,7 @@ def print_timeline(
         return await timeline(connection, top_up, lines_of(log or ()))
 
     try:
-        for moment in at_the_database(read):
+        for moment in at_the_database(read, Job.READER.value):
             typer.echo(moment)
     except NoSuchTopUp as missing:
         fail(str(missing))
@@ -70,6 +75,41 @@ def reconcile(
     settings = Settings(outbox_every_s=86_400, reconcile_every_s=0)  # type: ignore[call-arg] # the rest: environment
     configure(settings.log_level, sys.stderr)
     raise typer.Exit(asyncio.run(_reconcile(settings, every_s, as_json)))
+
+
+@keys.command("make")
+def make_key(
+    principal: Annotated[str, typer.Argument(help="Whose key it is: a program, or a person.")],
+    tenant: Annotated[str, typer.Option(help="Whose principal it is; it stays so.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it is good for; may be repeated.")],
+) -> None:
+    """Make a key, and show it: this once, for nobody can show it again."""
+    try:
+        key = draw(tenant, principal, scope)
+        at_the_database(lambda connection: store(connection, key))
+    except BadKey as error:
+        fail(str(error))
+    typer.echo(f"{key.token}")
+    typer.echo(f"the key {key.name} of {principal} at {tenant}, good for {', '.join(key.scopes)}", err=True)
+
+
+@keys.command("revoke")
+def revoke_key(
+    name: Annotated[str, typer.Argument(help="The key's name: what stands between its two first _.")],
+) -> None:
+    """Revoke a key, for good. Services that have just seen it take it for ACCESS_CACHE_S more, and no longer."""
+    if not at_the_database(lambda connection: revoke(connection, name)):
+        fail(f"there is no key {name!r} that is not revoked already: `keys list` shows them")
+    typer.echo(f"the key {name} is revoked")
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """Every key by its name, whose it is, and what it is or was good for."""
+    for row in at_the_database(listed):
+        until = f", revoked {row['revoked_at'].isoformat(timespec='seconds')}" if row["revoked_at"] else ""
+        made = row["made_at"].isoformat(timespec="seconds")
+        typer.echo(f"{row['key']}  {row['tenant']}/{row['principal']}  {','.join(row['scopes'])}  made {made}{until}")
 
 
 @app.command()
@@ -104,7 +144,7 @@ def audit(
     async def read(connection: "asyncpg.Connection[asyncpg.Record]") -> Verified:
         return await PARTS.get().audit.verified(connection, head or ())
 
-    verified = at_the_database(read)
+    verified = at_the_database(read, Job.READER.value)
     typer.echo(verified.as_text())
     raise typer.Exit(0 if verified.sound else 1)
 
@@ -164,11 +204,16 @@ def lines_of(paths: Iterable[Path]) -> Iterable[str]:
             raise Unusable(f"--log {path} cannot be read: {error.strerror}") from None
 
 
-def at_the_database(work: Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[T]]) -> T:
-    """Do *work* on one connection, with a bound on everything. Ends the program, saying why, when there is none."""
+def at_the_database(work: Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[T]], role: str = "none") -> T:
+    """Do *work* on one connection in that *role*, with a bound on everything; in `none`, as whoever logs in.
+
+    Ends the program, saying why, when there is no connection.
+    """
 
     async def connected() -> T:
-        connection = await asyncpg.connect(database_url(), timeout=CONNECT_S, command_timeout=STATEMENT_S)
+        connection = await asyncpg.connect(
+            database_url(), timeout=CONNECT_S, command_timeout=STATEMENT_S, server_settings={"role": role}
+        )
         try:
             return await work(connection)
         finally:

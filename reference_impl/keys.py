@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 from reference_impl.answers import Answer, problem
-from reference_impl.database import Connection, Database
+from reference_impl.api_keys import FIRST_TENANT
+from reference_impl.database import Connection, Database, acted_for
 from reference_impl.metrics import Metrics
 
 Row: TypeAlias = Mapping[str, Any]
@@ -112,8 +113,12 @@ class IdempotencyKeys:
         return Go(row["top_up"])
 
     def scope(self, customer: str) -> str:
-        """Whose keys these are: two customers may well choose the same one."""
-        return customer
+        """Whose keys these are: two customers may well choose the same one, and two tenants the same name for a customer.
+
+        The first tenant's stay as they were before there were others.
+        """
+        tenant = acted_for()
+        return customer if tenant == FIRST_TENANT else f"{tenant}/{customer}"
 
     def same_request(self, row: Row, request: str) -> bool:
         """Whether it is a request for the very same thing as the first time: amount, currency, account and all."""

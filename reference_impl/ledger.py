@@ -128,15 +128,14 @@ class Ledger:
             "UPDATE accounts SET balance_minor = balance_minor + $2 WHERE account = $1", account, amount_minor
         )
 
-    async def entries(self, account: str) -> list[Entry]:
+    async def entries(self, connection: Connection, account: str) -> list[Entry]:
         """All legs of every posting that touches *account*, oldest first."""
-        async with self.database.connection() as connection:
-            rows = await connection.fetch(
-                """SELECT 'ent_' || e.entry AS entry, posting, e.account, e.amount_minor, e.currency, payment, kind,
-                          reversal, at
-                   FROM postings JOIN entries e USING (posting)
-                   WHERE posting IN (SELECT posting FROM entries WHERE account = $1)
-                   ORDER BY e.entry""",
-                account,
-            )
+        rows = await connection.fetch(
+            """SELECT 'ent_' || e.entry AS entry, posting, e.account, e.amount_minor, e.currency, payment, kind,
+                      reversal, at
+               FROM postings JOIN entries e USING (posting)
+               WHERE posting IN (SELECT posting FROM entries WHERE account = $1)
+               ORDER BY e.entry""",
+            account,
+        )
         return [Entry(**row) for row in rows]

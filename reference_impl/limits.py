@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reference_impl.answers import Answer, problem
 from reference_impl.events import BODY_BYTES_MAX
-from reference_impl.routes import respond
+from reference_impl.responses import respond
 
 BODY_S = 5.0
 """From the end of the headers to the end of the body. How long the headers may take is for what stands in front to say."""

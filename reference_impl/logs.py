@@ -21,6 +21,7 @@ _SENSITIVE_KEY = re.compile(
 _SENSITIVE_VALUE = re.compile(
     r"""whsec_\S+                                          # a callback secret
       | \b[sr]k_(?:live|test)\w*                            # an API key
+      | \btk_[a-z0-9]+_[\w-]{16,}                           # a key of ours
       | \b(?:Bearer|Basic|Digest)\s+\S+                   # a credential in a header
       | \bv\d[a-z]?[,=][A-Za-z0-9+/_-]{16,}={0,2}           # a signature: v1,… or v1=…
       | \beyJ[\w-]{8,}\.[\w.-]*                            # a JSON Web Token

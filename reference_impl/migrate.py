@@ -1,10 +1,12 @@
 """Plain SQL files, applied in order, once each, whoever starts first."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
 
+from reference_impl.api_keys import NewKey, provide
 from reference_impl.environments import stamp
 
 FOLDER = Path(__file__).parent / "migrations"
@@ -16,9 +18,9 @@ _LOCK = 7_021_001
 """Any number that nobody else takes: services that start together migrate one after another."""
 
 
-async def migrate(url: str, environment: str, folder: Path = FOLDER) -> list[str]:
-    """Bring the database up to date in one transaction; returns what was applied. Raises if history was rewritten, or if
-    the database is another environment's.
+async def migrate(url: str, environment: str, keys: Sequence[NewKey] = (), folder: Path = FOLDER) -> list[str]:
+    """Bring the database up to date in one transaction, with *keys* in it; returns what was applied. Raises if history was
+    rewritten, if the database is another environment's, or if one of the keys cannot be.
     """
     files = _read(folder)
     connection = await asyncpg.connect(url, timeout=3)
@@ -29,6 +31,8 @@ async def migrate(url: str, environment: str, folder: Path = FOLDER) -> list[str
             done = {row["name"]: row["sha256"] for row in await connection.fetch("SELECT name, sha256 FROM migrations")}
             applied = [name for name, sql in files if await _apply(connection, name, sql, done.get(name))]
             await stamp(connection, environment)
+            if keys:
+                await provide(connection, keys)
             return applied
     finally:
         await connection.close()

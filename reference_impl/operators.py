@@ -4,18 +4,23 @@ from collections import deque
 from dataclasses import asdict
 from typing import Annotated, Any, Literal, TypeAlias
 
-from fastapi import APIRouter, Depends, Header, Path
+from fastapi import APIRouter, Depends, Path
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from reference_impl.actors import acting, current_actor
+from reference_impl.access import Asking, Needs
 from reference_impl.adjustments import Adjustment
 from reference_impl.answers import Answer, Problem
+from reference_impl.api_keys import Scope
 from reference_impl.comparison import findings, history
+from reference_impl.database import acting_for
 from reference_impl.flags import Flag
-from reference_impl.routes import AMOUNT_MAX, NAME, ServiceOf, respond, shown
+from reference_impl.responses import respond
+from reference_impl.routes import AMOUNT_MAX, NAME, ServiceOf, shown
 
 router = APIRouter(prefix="/admin")
+MAIN, EVERYBODY = "main", ""
+"""The tenant of whoever runs the service; and for whom something is asked that is asked for all of them."""
 SHOWN_MAX = 10_000
 """So many records of the audit log are shown at once; `python -m reference_impl audit` reads all."""
 
@@ -36,76 +41,74 @@ class FlagBody(BaseModel):
     to: Literal["on", "off"]
 
 
-async def operator_of(x_operator: Annotated[str | None, Header(max_length=64, pattern=NAME)] = None) -> str:
-    """Who acts. The one place that says so, and where keys of principals will be looked at."""
-    if x_operator is None:
-        raise Problem(401, "unauthenticated", "Say who you are in X-Operator.", at="X-Operator")
-    acting(f"operator:{x_operator}")
-    return x_operator
+RECONCILE, ADMIN = [Depends(Needs(Scope.RECONCILE))], [Depends(Needs(Scope.ADMIN))]
 
 
-async def asker_of(x_operator: Annotated[str | None, Header(max_length=64, pattern=NAME)] = None) -> str:
-    """Who sets something going that changes nothing which is not so already, and need not say who it is: a timer, as a rule."""
-    acting(f"operator:{x_operator or 'unnamed'}")
-    return current_actor()
+async def operator_of(principal: Asking) -> str:
+    """Who acts: whom the key names, and nobody who is merely said to."""
+    return principal.name
 
 
 Operator: TypeAlias = Annotated[str, Depends(operator_of)]
-Asker: TypeAlias = Annotated[str, Depends(asker_of)]
 Found: TypeAlias = Annotated[int, Path(gt=0, lt=2**63)]
 Of: TypeAlias = Annotated[str, Path(pattern=NAME)]
 
 
-@router.post("/reconcile")
-async def reconcile(service: ServiceOf, _asker: Asker) -> Response:
+@router.post("/reconcile", dependencies=RECONCILE)
+async def reconcile(service: ServiceOf) -> Response:
     await service.audit.asked("reconciliation asked for")
     return respond(Answer(200, asdict(await service.reconciler.run())))
 
 
-@router.post("/comparisons")
-async def compare(service: ServiceOf, _asker: Asker) -> Response:
+@router.post("/comparisons", dependencies=RECONCILE)
+async def compare(service: ServiceOf) -> Response:
     """Settle what is open, then compare the books. What is found is kept, and stands in the answer."""
     await service.audit.asked("comparison asked for")
     await service.reconciler.run()
     return respond(Answer(200, (await service.comparer.run("on demand")).as_json()))
 
 
-@router.get("/comparisons")
+@router.get("/comparisons", dependencies=RECONCILE)
 async def comparisons(service: ServiceOf) -> Response:
-    async with service.database.connection() as connection:
+    async with service.of_reconciler.connection() as connection:
         return respond(Answer(200, {"comparisons": await history(connection)}))
 
 
-@router.get("/findings")
+@router.get("/findings", dependencies=RECONCILE)
 async def found(service: ServiceOf) -> Response:
-    async with service.database.connection() as connection:
+    async with service.of_reconciler.connection() as connection:
         return respond(Answer(200, {"findings": [shown(row) for row in await findings(connection)]}))
 
 
-@router.get("/flags")
+@router.get("/flags", dependencies=ADMIN)
 async def flags(service: ServiceOf) -> Response:
     return respond(Answer(200, {"flags": service.flags.all()}))
 
 
-@router.put("/flags/{flag}")
-async def change_flag(flag: Flag, body: FlagBody, _operator: Operator, service: ServiceOf) -> Response:
+@router.put("/flags/{flag}", dependencies=ADMIN)
+async def change_flag(flag: Flag, body: FlagBody, principal: Asking, service: ServiceOf) -> Response:
     """Put a flag on or off. Other processes hear of it within `FLAGS_EVERY_S`."""
+    if principal.tenant != MAIN:
+        raise Problem(403, "not_permitted", "A flag is on for every tenant: it takes an administrator of the main one.")
     await service.flags.change(flag, body.to == "on")
     return respond(Answer(200, {"flags": service.flags.all()}))
 
 
-@router.post("/audits")
-async def audited(service: ServiceOf) -> Response:
-    """Seal what is not sealed, and show the log as it stands: each of the newest records, and whether it fits."""
+@router.post("/audits", dependencies=ADMIN)
+async def audited(principal: Asking, service: ServiceOf) -> Response:
+    """Seal what is not sealed, and show the newest of the tenant's own records; whether one fits is judged in the whole."""
     await service.audit.seal()
-    async with service.database.connection() as connection, connection.transaction(readonly=True):
-        newest = deque[dict[str, Any]](maxlen=SHOWN_MAX)
-        async for line in service.audit.lines(connection):
-            newest.append(line.as_json())
+    own = (principal.tenant, EVERYBODY) if principal.tenant == MAIN else (principal.tenant,)
+    newest = deque[dict[str, Any]](maxlen=SHOWN_MAX)
+    with acting_for(EVERYBODY):
+        async with service.of_reconciler.snapshot() as connection:
+            async for line in service.audit.lines(connection):
+                if line.record is None or line.record.tenant in own:
+                    newest.append(line.as_json())
     return respond(Answer(200, {"records": list(newest)}))
 
 
-@router.post("/findings/{finding}/adjustments")
+@router.post("/findings/{finding}/adjustments", dependencies=ADMIN)
 async def propose(finding: Found, body: AdjustmentBody, operator: Operator, service: ServiceOf) -> Response:
     """Propose a correction. A small one is posted at once; a large one waits for a second person."""
     if body.amount_minor == 0:
@@ -114,7 +117,7 @@ async def propose(finding: Found, body: AdjustmentBody, operator: Operator, serv
     return _told(await service.adjustments.propose(wanted))
 
 
-@router.post("/findings/{finding}/adjustments/{account}/approval")
+@router.post("/findings/{finding}/adjustments/{account}/approval", dependencies=ADMIN)
 async def approve(finding: Found, account: Of, operator: Operator, service: ServiceOf) -> Response:
     return _told(await service.adjustments.approve(finding, account, operator))
 

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from reference_impl.access import Access
 from reference_impl.adjustments import Adjustments
 from reference_impl.audit import AuditLog
 from reference_impl.backup import Backup
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
+from reference_impl.database import Database
 from reference_impl.flags import Flags
 from reference_impl.initiation import Initiation
 from reference_impl.keys import IdempotencyKeys
@@ -24,6 +26,8 @@ from reference_impl.verifier import Verifier
 class Parts:
     """One class for each concern. `dataclasses.replace` one, and the same service runs with another decision."""
 
+    database: type[Database] = Database
+    access: type[Access] = Access
     initiation: type[Initiation] = Initiation
     callbacks: type[CallbackIntake] = CallbackIntake
     verifier: type[Verifier] = Verifier

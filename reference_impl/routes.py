@@ -6,16 +6,17 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from reference_impl import accounts, discrepancies, initiation, refunds, topups
+from reference_impl.access import Needs
 from reference_impl.accounts import Account
-from reference_impl.actors import acting
 from reference_impl.answers import Answer, Problem, problem, unavailable
-from reference_impl.database import DATABASE_ERRORS
-from reference_impl.metrics import CONTENT_TYPE
+from reference_impl.api_keys import Scope
+from reference_impl.database import DATABASE_ERRORS, Connection
 from reference_impl.money import Money
+from reference_impl.responses import respond
 from reference_impl.service import Service
 
 NAME = r"^[A-Za-z0-9_.-]{1,64}$"
@@ -57,10 +58,9 @@ async def service_of(request: Request) -> Service:
 
 
 async def customer_of(x_customer: Annotated[str | None, Header(max_length=64, pattern=NAME)] = None) -> str:
-    """Who asks. The one place that says so, and where keys of principals will be looked at."""
+    """For which customer of its tenant the principal asks."""
     if x_customer is None:
-        raise Problem(401, "unauthenticated", "Say who you are in X-Customer.", at="X-Customer")
-    acting(f"customer:{x_customer}")
+        raise Problem(400, "no_customer", "Say for which customer you ask in X-Customer.", at="X-Customer")
     return x_customer
 
 
@@ -69,9 +69,10 @@ Customer: TypeAlias = Annotated[str, Depends(customer_of)]
 Key: TypeAlias = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=128, pattern=r"^[!-~]+$")]
 
 router = APIRouter()
+INITIATE, READ = [Depends(Needs(Scope.INITIATE))], [Depends(Needs(Scope.READ))]
 
 
-@router.post("/v1/accounts")
+@router.post("/v1/accounts", dependencies=INITIATE)
 async def open_account(body: AccountBody, customer: Customer, service: ServiceOf) -> Response:
     async with service.database.connection() as connection:
         opened = await accounts.open_account(connection, customer, body.account, body.currency, service.now())
@@ -81,7 +82,7 @@ async def open_account(body: AccountBody, customer: Customer, service: ServiceOf
     return respond(Answer(201 if opened else 200, asdict(account)))
 
 
-@router.post("/v1/top-ups")
+@router.post("/v1/top-ups", dependencies=INITIATE)
 async def top_up(body: TopUpBody, key: Key, customer: Customer, service: ServiceOf) -> Response:
     account = await owned(service, customer, body.account)
     if account.currency != body.currency:
@@ -92,12 +93,12 @@ async def top_up(body: TopUpBody, key: Key, customer: Customer, service: Service
     return respond(await service.initiation.start(customer, key, request))
 
 
-@router.get("/v1/top-ups/{top_up_id}")
+@router.get("/v1/top-ups/{top_up_id}", dependencies=READ)
 async def status(top_up_id: str, customer: Customer, service: ServiceOf) -> Response:
     return respond(Answer(200, initiation.view(await owned_top_up(service, customer, top_up_id))))
 
 
-@router.get("/v1/top-ups/{top_up_id}/timeline")
+@router.get("/v1/top-ups/{top_up_id}/timeline", dependencies=READ)
 async def timeline(top_up_id: str, customer: Customer, service: ServiceOf) -> Response:
     await owned_top_up(service, customer, top_up_id)
     async with service.database.connection() as connection:
@@ -109,14 +110,14 @@ async def timeline(top_up_id: str, customer: Customer, service: ServiceOf) -> Re
     return respond(Answer(200, {"transitions": [shown(dict(row)) for row in rows]}))
 
 
-@router.post("/v1/top-ups/{top_up_id}/refunds")
+@router.post("/v1/top-ups/{top_up_id}/refunds", dependencies=INITIATE)
 async def refund(top_up_id: str, body: RefundBody, key: Key, customer: Customer, service: ServiceOf) -> Response:
     """For customer service, who acts for the customer."""
     found = await owned_top_up(service, customer, top_up_id)
     return respond(await service.refunds.start(key, found, body.amount_minor))
 
 
-@router.get("/v1/top-ups/{top_up_id}/refunds")
+@router.get("/v1/top-ups/{top_up_id}/refunds", dependencies=READ)
 async def refunds_of(top_up_id: str, customer: Customer, service: ServiceOf) -> Response:
     await owned_top_up(service, customer, top_up_id)
     async with service.database.connection() as connection:
@@ -124,19 +125,31 @@ async def refunds_of(top_up_id: str, customer: Customer, service: ServiceOf) -> 
     return respond(Answer(200, {"refunds": [refunds.view(each) for each in found]}))
 
 
-@router.get("/v1/accounts/{account_id}/balance")
+@router.get("/v1/accounts/{account_id}/balance", dependencies=READ)
 async def balance(account_id: str, customer: Customer, service: ServiceOf) -> Response:
     return respond(Answer(200, asdict(await owned(service, customer, account_id))))
 
 
-@router.get("/v1/accounts/{account_id}/entries")
+@router.get("/v1/accounts/{account_id}/entries", dependencies=READ)
 async def entries(account_id: str, customer: Customer, service: ServiceOf) -> Response:
     account = await owned(service, customer, account_id)
-    legs = await service.ledger.entries(account.account)
+    async with service.database.connection() as connection:
+        legs = await service.ledger.entries(connection, account.account)
     return respond(Answer(200, {"entries": [shown(asdict(leg)) for leg in legs]}))
 
 
-@router.get("/v1/discrepancies")
+@router.get("/v1/accounts/{account_id}/statement", dependencies=READ)
+async def statement(account_id: str, customer: Customer, service: ServiceOf) -> Response:
+    """Balance, entries and what does not agree, all of one moment."""
+    async with service.database.snapshot() as connection:
+        account = await own(connection, customer, account_id)
+        legs = await service.ledger.entries(connection, account.account)
+        found = await discrepancies.listed(connection, customer, account.account)
+    told = {"entries": [shown(asdict(leg)) for leg in legs], "discrepancies": [shown(asdict(item)) for item in found]}
+    return respond(Answer(200, asdict(account) | told))
+
+
+@router.get("/v1/discrepancies", dependencies=READ)
 async def differences(
     customer: Customer, service: ServiceOf, account: Annotated[str | None, Query(pattern=NAME)] = None
 ) -> Response:
@@ -147,16 +160,15 @@ async def differences(
     return respond(Answer(200, {"discrepancies": [shown(asdict(item)) for item in found]}))
 
 
-@router.get("/metrics")
-async def figures(service: ServiceOf) -> Response:
-    """What this process has counted, for Prometheus."""
-    return Response(service.metrics.exposition(), media_type=CONTENT_TYPE)
-
-
 async def owned(service: Service, customer: str, account: str) -> Account:
     """The customer's account; 404 if it is nobody's or somebody else's, which looks the same."""
     async with service.database.connection() as connection:
-        found = await accounts.find(connection, customer, account) if storable(account) else None
+        return await own(connection, customer, account)
+
+
+async def own(connection: Connection, customer: str, account: str) -> Account:
+    """The same, on a connection that is there."""
+    found = await accounts.find(connection, customer, account) if storable(account) else None
     if found is None:
         raise Problem(404, "no_such_account", "You have no account of that name.", at="account")
     return found
@@ -179,15 +191,6 @@ def storable(name: str) -> bool:
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as JSON: times in ISO 8601."""
     return {name: value.isoformat() if name == "at" else value for name, value in row.items()}
-
-
-def respond(answer: Answer) -> Response:
-    """An answer as HTTP."""
-    if answer.text is not None:
-        return PlainTextResponse(answer.text, status_code=answer.status, headers=dict(answer.headers))
-    if answer.body is None:
-        return Response(status_code=answer.status, headers=dict(answer.headers))
-    return JSONResponse(dict(answer.body), status_code=answer.status, headers=dict(answer.headers))
 
 
 async def on_problem(_request: Request, error: Exception) -> Response:

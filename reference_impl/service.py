@@ -12,15 +12,17 @@ from random import Random
 import httpx
 import structlog
 
+from reference_impl.access import Access
 from reference_impl.adjustments import Adjustments
 from reference_impl.audit import AuditLog
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
-from reference_impl.database import Database
+from reference_impl.database import Database, Job
 from reference_impl.flags import Flags
 from reference_impl.initiation import Initiation
 from reference_impl.ledger import Ledger
 from reference_impl.metrics import Metrics
+from reference_impl.migrate import migrate
 from reference_impl.outbox import Outbox
 from reference_impl.parts import Parts
 from reference_impl.reconciler import Reconciler
@@ -46,6 +48,8 @@ class Service:
     """A running service: what the routes call."""
 
     database: Database
+    of_reconciler: Database
+    access: Access
     initiation: Initiation
     refunds: Refunds
     callbacks: CallbackIntake
@@ -72,13 +76,18 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 timeout=settings.provider_timeout_s, trust_env=False, verify=_certificates(settings.notify_url)
             )
         )
-        database = await stack.enter_async_context(Database.at(settings.database_url, settings.environment))
-        audit = parts.audit(database, world.now)
+        await migrate(settings.database_url, settings.environment, settings.provided_keys)
+        database, of_callbacks, of_reconciler = [
+            await stack.enter_async_context(parts.database(job).open(settings.database_url))
+            for job in (Job.API, Job.CALLBACKS, Job.RECONCILER)
+        ]
+        access = parts.access(database, world.monotonic, settings.access_cache_s)
+        audit = parts.audit(of_reconciler, world.now)
         await audit.configured(settings.described(), settings.deployed_by)
-        flags = parts.flags(database, audit, world.now)
+        flags = parts.flags(of_reconciler, audit, world.now)
         await flags.refresh()
         states, ledger, metrics = parts.states(), parts.ledger(database, flags), parts.metrics()
-        outbox = parts.outbox(database, notify_http, settings.notify_url, metrics, world.now)
+        outbox = parts.outbox(of_callbacks, notify_http, settings.notify_url, metrics, world.now)
         provider = parts.provider(provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random)
         keys = parts.keys(database, settings.key_lease_s, metrics, world.now)
         initiation = parts.initiation(
@@ -92,18 +101,19 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             merchant=settings.merchant,
             environment=settings.environment,
         )
-        callbacks = parts.callbacks(database, verifier, states, ledger, outbox, metrics, world.now, world.monotonic)
+        callbacks = parts.callbacks(of_callbacks, verifier, states, ledger, outbox, metrics, world.now, world.monotonic)
         refunds = parts.refunds(database, keys, ledger, provider, callbacks, audit, world.now)
-        reconciler = parts.reconciler(database, provider, initiation, refunds, callbacks, metrics, world.now)
+        left = parts.refunds(of_reconciler, keys, ledger, provider, callbacks, audit, world.now)
+        reconciler = parts.reconciler(of_reconciler, provider, initiation, left, callbacks, metrics, world.now)
         comparer = parts.comparer(
-            database,
+            of_reconciler,
             provider,
             world.now,
             window=timedelta(seconds=settings.compare_window_s),
             patience_s=settings.compare_patience_s,
         )
         adjustments = parts.adjustments(
-            database, ledger, states, outbox, audit, world.now, settings.adjustment_limit_minor
+            of_reconciler, ledger, states, outbox, audit, world.now, settings.adjustment_limit_minor
         )
         async with (
             _repeating(settings.outbox_every_s, outbox.flush),
@@ -113,6 +123,8 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
         ):
             yield Service(
                 database=database,
+                of_reconciler=of_reconciler,
+                access=access,
                 initiation=initiation,
                 refunds=refunds,
                 callbacks=callbacks,

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from reference_impl.api_keys import NewKey, parse
 from reference_impl.environments import strangers
 from reference_impl.verifier import DIALECTS
 
@@ -32,9 +33,14 @@ class Settings(BaseSettings):
     callback_secret: SecretStr
     """What verifies callbacks: `whsec_…`, or the provider's public key, as the dialect has it; several, separated by
     spaces, while they are being rotated."""
+    api_keys: SecretStr = SecretStr("")
+    """Keys that a fresh database is given: `tenant/principal:scope,scope:key`, separated by spaces. Others are made by
+    `python -m reference_impl keys make`."""
     merchant: str = Field(min_length=1)
     environment: str = Field(min_length=1)
 
+    access_cache_s: float = Field(default=10, ge=0)
+    """How long a key that was looked up is taken for granted: so long, at most, one that was revoked is still good."""
     key_lease_s: float = Field(default=2, gt=0)
     """After this long, a request that never answered may be resumed by whoever repeats it."""
     provider_timeout_s: float = Field(default=0.5, gt=0)
@@ -78,6 +84,17 @@ class Settings(BaseSettings):
         if found:
             raise ValueError("; ".join(found))
         return self
+
+    @property
+    def provided_keys(self) -> tuple[NewKey, ...]:
+        """The keys in `API_KEYS`."""
+        return parse(self.api_keys.get_secret_value())
+
+    @field_validator("api_keys")
+    @classmethod
+    def _are_keys(cls, keys: SecretStr) -> SecretStr:
+        parse(keys.get_secret_value())
+        return keys
 
     @field_validator("callback_dialect")
     @classmethod

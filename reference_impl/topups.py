@@ -61,7 +61,14 @@ async def insert(connection: Connection, top_up: TopUp) -> bool:
             top_up.correlation,
             top_up.created_at,
             current_actor(),
-            json.dumps({"account": top_up.account, "amount_minor": top_up.amount_minor, "currency": top_up.currency}),
+            json.dumps(
+                {
+                    "customer": top_up.customer,
+                    "account": top_up.account,
+                    "amount_minor": top_up.amount_minor,
+                    "currency": top_up.currency,
+                }
+            ),
         )
         is not None
     )

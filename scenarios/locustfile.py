@@ -17,9 +17,9 @@ from locust import FastHttpUser, constant_throughput, task
 
 from harness.client import Answer, answer_of, asked, told_by
 from harness.outcomes import Outcome
-from harness.target import Operation, fill, read
+from harness.target import Operation, fill, keys_in, read
 
-TARGET = read(Path(os.environ["TOPUP_CHAOS_TARGET"]))
+TARGET = read(Path(os.environ["TOPUP_CHAOS_TARGET"])).knowing(keys_in(os.environ))
 RUN = os.environ["TOPUP_CHAOS_RUN"]
 SEED = int(os.environ["TOPUP_CHAOS_SEED"])
 BOOK = Path(os.environ["TOPUP_CHAOS_BOOK"]) / f"{os.getpid()}.jsonl"
@@ -85,7 +85,7 @@ class Payer(FastHttpUser):
 
     def ask(self, operation: Operation, kind: str, values: dict[str, Any]) -> Answer:
         method, _, path = operation.request.partition(" ")
-        headers = fill(operation.headers, values)
+        headers = {**TARGET.asked_by(), **fill(operation.headers, values)}
         body = fill(operation.json_body, values)
         request = self.client.request(
             method, fill(path, values), headers=headers, json=body, name=kind, catch_response=True

@@ -24,7 +24,7 @@ from harness.engines.suite import Job, Order, Progress, Watcher, carry_out_one, 
 from harness.run import Run
 from harness.stack import StackError
 from harness.stacks.children import tie_to
-from harness.stacks.processes import processes
+from harness.stacks.processes import Nurseries, Preloads, nurseries, processes
 
 END_S = 20.0
 
@@ -79,7 +79,12 @@ class Worker:
 
 def carry_out_side_by_side(order: Order, progress: Progress, watcher: Watcher) -> bool:
     """Carry out every job of *order* on `order.workers` stacks, adding to *progress*; true when it was interrupted."""
-    crew = [_hire(number, order, progress) for number in range(1, order.workers + 1)]
+    with nurseries(order.target, progress.folder / "logs") as shared:
+        return _carry_out_with(shared, order, progress, watcher)
+
+
+def _carry_out_with(shared: Nurseries, order: Order, progress: Progress, watcher: Watcher) -> bool:
+    crew = [_hire(number, order, progress, shared) for number in range(1, order.workers + 1)]
     finished: dict[int, tuple[Worker, Done]] = {}
     interrupted = False
     try:
@@ -155,16 +160,20 @@ class _Foreman:
                     self.watcher.finished(done.run)
 
 
-def _hire(number: int, order: Order, progress: Progress) -> Worker:
+def _hire(number: int, order: Order, progress: Progress, shared: Nurseries) -> Worker:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     mine, theirs = multiprocessing.Pipe()
     history = progress.folder / f"history-{number}.jsonl"
+    preloads = shared.lines()
     process = multiprocessing.get_context("fork").Process(
-        target=_serve, args=(number, order, progress.folder, history, theirs, os.getpid()), name=f"worker {number}"
+        target=_serve,
+        args=(_Post(number, order, progress.folder, history, theirs, preloads), os.getpid()),
+        name=f"worker {number}",
     )
     process.start()
     theirs.close()
+    preloads.let_go()
     return Worker(number, process, mine, history)
 
 
@@ -209,30 +218,43 @@ def _interruptible() -> Iterator[None]:
 # In the worker
 
 
-def _serve(number: int, order: Order, folder: Path, history: Path, line: Connection, parent: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Post:
+    """What a worker is told when it is forked."""
+
+    number: int
+    order: Order
+    folder: Path
+    history: Path
+    line: Connection
+    preloads: Preloads
+
+
+def _serve(post: _Post, parent: int) -> None:
     """The whole life of a worker."""
     # Whatever draws on the terminal is the parent's, and may have been in the middle of it when we were forked.
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     tie_to(parent, signal.SIGTERM)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of us; the parent says what it means
     with suppress(asyncio.CancelledError):
-        asyncio.run(_until_told_to_end(number, order, folder, history, line))
+        asyncio.run(_until_told_to_end(post))
 
 
-async def _until_told_to_end(number: int, order: Order, folder: Path, history: Path, line: Connection) -> None:
-    work = asyncio.ensure_future(_carry_out(number, order, folder, history, line))
+async def _until_told_to_end(post: _Post) -> None:
+    work = asyncio.ensure_future(_carry_out(post))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     try:
         await work
     except Exception as error:
-        line.send(error)
+        post.line.send(error)
 
 
-async def _carry_out(number: int, order: Order, folder: Path, history: Path, line: Connection) -> None:
+async def _carry_out(post: _Post) -> None:
+    order, line = post.order, post.line
     first = order.jobs[0]
     serving = first.mutant
     opening = time.monotonic()
-    rng, logs = Random(f"{order.seed}, worker {number}"), folder / "logs" / str(number)
+    rng, logs = Random(f"{order.seed}, worker {post.number}"), post.folder / "logs" / str(post.number)
     async with processes(
         order.target,
         logs,
@@ -241,9 +263,10 @@ async def _carry_out(number: int, order: Order, folder: Path, history: Path, lin
         named=order.named,
         dialect=first.dialect,
         weather=order.weather,
+        preloads=post.preloads,
     ) as stack:
         line.send(Up(stack.remarks, time.monotonic() - opening))
-        with history.open("w", encoding="utf-8") as sink:
+        with post.history.open("w", encoding="utf-8") as sink:
             while (said := await _next(line)) is not None:
                 run_number, job = said
                 if job.mutant != serving:

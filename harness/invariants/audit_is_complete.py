@@ -49,7 +49,8 @@ def last_reading(history: History, *, tampered: bool) -> tuple[Event, History]:
 
 
 def _tampered(history: History, at: Event) -> bool:
-    """Whether a fault that rewrites what is in the database had begun, and not ended."""
+    """Whether a fault that rewrites what is in the database had begun, and not ended. One that found nothing to rewrite is none."""
     open_ = [e["id"] for e in history.of("fault-began") if e["fault"] == "rewrite" and e.at < at.at]
     ended = {e["id"] for e in history.of("fault-ended") if e.at < at.at}
-    return any(id not in ended for id in open_)
+    idle = {e["id"] for e in history.of("fault-ended") if not e["touched"]}
+    return any(id not in ended | idle for id in open_)

@@ -1,8 +1,9 @@
-"""The keys of one stack: drawn by the provider itself, which alone knows what a key of its dialect is."""
+"""The keys of one stack: of the provider, who alone knows what a key of its dialect is, and of whoever asks the service."""
 
 import asyncio
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -22,14 +23,18 @@ class Keys:
     retired: str = field(repr=False)
     receiver: str
     api: str = field(repr=False)
+    principals: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The secret of each principal who asks the service, by name."""
 
     @property
     def secrets(self) -> dict[str, str]:
         """What no log may hold. Where a receiver is given a public key, that is none."""
-        return {"callback secret": self.signing, "retired callback secret": self.retired, "api key": self.api}
+        return {"callback secret": self.signing, "retired callback secret": self.retired, "api key": self.api} | {
+            f"key of {name}": key for name, key in self.principals.items()
+        }
 
 
-async def draw(dialect: str, rng: Random) -> Keys:
+async def draw(dialect: str, rng: Random, principals: Sequence[str] = ()) -> Keys:
     """Keys of this run alone, plainly not anybody's.
 
     Raises `TargetError` for a dialect that there is not, `StackError` when no keys come of it.
@@ -50,5 +55,9 @@ async def draw(dialect: str, rng: Random) -> Keys:
         raise StackError(f"no keys of the dialect {dialect!r} can be drawn: {wrong.decode().strip()}")
     drawn = json.loads(said)
     return Keys(
-        drawn["callback_secret"], drawn["retired_secret"], drawn["receiver_key"], f"chaos-key-{rng.randbytes(12).hex()}"
+        drawn["callback_secret"],
+        drawn["retired_secret"],
+        drawn["receiver_key"],
+        f"chaos-key-{rng.randbytes(12).hex()}",
+        {name: rng.randbytes(32).hex() for name in principals},
     )

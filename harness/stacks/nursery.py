@@ -10,6 +10,7 @@ Standard input is a socket; both sides write one JSON object a line:
     harness:  {"module": "service", "arguments": [], "env": {"PORT": "1"}, "log": "/path"}
     here:     {"pid": 17}
     here:     {"pid": 17, "code": -9}                    once it has ended; negative when a signal ended it
+    harness:  {"line": true}, and a socket with it       a fork that does all this for whoever holds the other end
 """
 
 import ctypes
@@ -42,14 +43,17 @@ def load(modules: list[str]) -> None:
     gc.freeze()  # what was loaded is shared by all forks for as long as nobody writes to it
 
 
-def attend(control: socket.socket) -> dict[str, Any] | None:
-    """Fork off what is asked for. Returns in the fork, with what it is to be; and here with None, when nobody asks any more."""
+def attend(control: socket.socket) -> dict[str, Any] | socket.socket | None:
+    """Fork off what is asked for. Returns in the fork, with what it is to be, or with the line that it is to attend to; and
+    here with None, when nobody asks any more.
+    """
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
     woken, wake = socket.socketpair()
     wake.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake.fileno())
-    held = b""
+    _say(control, loaded=sys.argv[1:])
+    held, handed = b"", list[socket.socket]()
     while True:
         ready, _, _ = select.select([control, woken], [], [])
         if woken in ready:
@@ -58,20 +62,25 @@ def attend(control: socket.socket) -> dict[str, Any] | None:
                 _say(control, pid=pid, code=code)
         if control not in ready:
             continue
-        data = control.recv(1 << 16)
+        data, numbers, _, _ = socket.recv_fds(control, 1 << 16, 8)
         if not data:
             return None
+        handed += [socket.socket(fileno=number) for number in numbers]
         *lines, held = (held + data).split(b"\n")
         for line in lines:
+            asked = json.loads(line)
+            other = handed.pop(0) if "line" in asked else None
             parent = os.getpid()
             pid = os.fork()
             if pid == 0:
-                for end in (woken, wake):
+                for end in (woken, wake, *handed):
                     end.close()
                 _come_of_age(control, parent, prctl)
-                return dict(json.loads(line))
+                return dict(asked) if other is None else other
             _lead(pid)
             _say(control, pid=pid)
+            if other is not None:
+                other.close()
 
 
 def _ended() -> Iterator[tuple[int, int]]:
@@ -131,7 +140,8 @@ if __name__ == "__main__":
     except Exception as error:
         _say(asking, refused=f"{type(error).__name__}: {error}")
         raise
-    _say(asking, loaded=sys.argv[1:])
     child = attend(asking)
+    while isinstance(child, socket.socket):
+        child = attend(child)
     if child is not None:
         become(child)

@@ -9,8 +9,9 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,7 +27,7 @@ from harness.stacks.children import Child, start_child
 from harness.stacks.keys import Keys, draw
 from harness.stacks.ports import LOOPBACK, free_port
 from harness.stacks.postgres import PostgresCluster
-from harness.stacks.preloaded import Preloaded, PreloadError
+from harness.stacks.preloaded import Preloaded, PreloadError, Shared
 from harness.stacks.proxies import ProxyServer, find_proxy_server
 from harness.target import Target, TargetError, fill, read
 from harness.wire.framing import Framing, Opaque
@@ -48,6 +49,56 @@ PROVIDER_PRELOAD = (
     "uvicorn.lifespan.on",
     "uvicorn.loops.asyncio",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Preloads:
+    """Where a stack's Python programs are forked off. None for a service that is not: it is started."""
+
+    provider: Preloaded
+    service: Preloaded | None
+
+    @classmethod
+    def own(cls, target_file: Path, target: Target) -> "Preloads":
+        """Those of a stack that shares with nobody, loaded when they are first needed."""
+        modules, python = target.start.preload, _python(target_file, target)
+        return cls(
+            Preloaded(PROVIDER_COMMAND[0], PROVIDER_PRELOAD, os.environ),
+            Preloaded(python, modules, os.environ) if modules else None,
+        )
+
+    def let_go(self) -> None:
+        """They are another process's from now on."""
+        for preloaded in filter(None, (self.provider, self.service)):
+            preloaded.let_go()
+
+
+class Nurseries:
+    """What several processes' stacks are forked from: everything is imported once for all of them."""
+
+    def __init__(self, target_file: Path, target: Target, logs: Path) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        modules, python = target.start.preload, _python(target_file, target)
+        self._provider = Shared(PROVIDER_COMMAND[0], PROVIDER_PRELOAD, os.environ, logs / "preload-provider.log")
+        self._service = Shared(python, modules, os.environ, logs / "preload-service.log") if modules else None
+
+    def lines(self) -> Preloads:
+        """For one process that is about to be forked."""
+        return Preloads(self._provider.line(), self._service.line() if self._service else None)
+
+    async def close(self) -> None:
+        for shared in filter(None, (self._provider, self._service)):
+            await shared.close()
+
+
+@contextmanager
+def nurseries(target_file: Path, logs: Path) -> Iterator[Nurseries]:
+    """They load while whoever asked goes on. Raises `TargetError`."""
+    shared = Nurseries(target_file, read(target_file), logs)
+    try:
+        yield shared
+    finally:
+        asyncio.run(shared.close())
 
 
 class ServiceProcess:
@@ -182,8 +233,9 @@ class Processes:
         wire: Wire,
         keys: Keys,
         directory: Path,
+        preloads: Preloads,
     ) -> None:
-        self.target, self.wire = target, wire
+        self.target, self.wire = target.knowing(keys.principals), wire
         self.secrets: Mapping[str, str] = keys.secrets
         self._keys = keys
         self.target_file, self.directory = target_file, directory
@@ -199,12 +251,15 @@ class Processes:
         self._provider_process: ServiceProcess | None = None
         self._watching = AsyncExitStack()
         self._watch: Watch | None = None
-        self._preloaded: Preloaded | None = None
-        self._provider_preloaded = Preloaded(PROVIDER_COMMAND[0], PROVIDER_PRELOAD, os.environ)
+        self._preloads = preloads
 
     @property
     def proxies(self) -> str:
         return self._proxy_server.backend
+
+    @property
+    def principal_keys(self) -> Mapping[str, str]:
+        return self._keys.principals
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -247,10 +302,8 @@ class Processes:
         command = fill(start.mutant_command if mutant else start.command, values)
         ready = f"http://{LOOPBACK}:{self._ports['service']}{start.ready.partition(' ')[2]}"
         log = self.directory / f"service-{self._databases}.log"
-        if start.preload and self._preloaded is None:
-            self._preloaded = Preloaded(command[0], start.preload, os.environ)
         self._service = ServiceProcess(
-            "service", command, fill(start.env, values), log, ready, start.ready_within_s, self._preloaded
+            "service", command, fill(start.env, values), log, ready, start.ready_within_s, self._preloads.service
         )
         self.nodes["service"] = self._service
         await self._service.start()
@@ -344,7 +397,7 @@ class Processes:
         }
         ready = f"http://{LOOPBACK}:{self._ports['provider']}/control/health"
         log = self.directory / "provider.log"
-        preloaded = self._provider_preloaded
+        preloaded = self._preloads.provider
         process = ProviderProcess("provider", list(PROVIDER_COMMAND), env, log, ready, PROVIDER_READY_S, preloaded)
         self._provider_process = process
         self.nodes["provider"] = process
@@ -357,7 +410,7 @@ class Processes:
             ends.push_async_callback(self._watching.aclose)
             for link in self.links.values():
                 ends.push_async_callback(link.tap.close)
-            for preloaded in filter(None, (self._provider_preloaded, self._preloaded)):
+            for preloaded in filter(None, (self._preloads.provider, self._preloads.service)):
                 ends.push_async_callback(preloaded.close)
             for process in (self._provider_process, self._service):
                 if process is not None:
@@ -385,7 +438,7 @@ class Processes:
             "merchant": MERCHANT,
             "environment": self.target.environment,
             "dialect": self.target.callbacks.dialect,
-        }
+        } | {f"key_{name}": key for name, key in self._keys.principals.items()}
 
 
 @asynccontextmanager
@@ -399,10 +452,11 @@ async def processes(
     dialect: str | None = None,
     panel_url: str = "",
     weather: bool = True,
+    preloads: Preloads | None = None,
 ) -> AsyncIterator[Processes]:
     """The whole stack, up and serving; its logs are written to *directory*. *dialect* takes the place of the target's.
     *panel_url* is a page that the provider shows beside its own. Without *weather* there is no proxy behind the taps, unless
-    `TOPUP_CHAOS_PROXY` names one.
+    `TOPUP_CHAOS_PROXY` names one. *preloads* are lines to what other stacks share.
 
     Raises `TargetError` naming the field that is wrong, and `StackError` naming the part that does not start.
     """
@@ -413,17 +467,24 @@ async def processes(
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         postgres = PostgresCluster(scratch / "postgres")
-        drawing = asyncio.create_task(draw(target.callbacks.dialect, rng))
+        asking = [name for name, principal in target.principals if principal is not None]
+        drawing = asyncio.create_task(draw(target.callbacks.dialect, rng, asking))
         stack.callback(drawing.cancel)
         proxy_server, _ = await asyncio.gather(
             find_proxy_server(scratch, os.environ, rng, weather=weather), stack.enter_async_context(postgres)
         )
         stack.push_async_callback(proxy_server.close)
-        up = Processes(target_file, target, postgres, proxy_server, Wire(), await drawing, directory)
+        forked = preloads or Preloads.own(target_file, target)
+        up = Processes(target_file, target, postgres, proxy_server, Wire(), await drawing, directory, forked)
         stack.push_async_callback(up.close)
         await up.open_links(named=named)
         await asyncio.gather(up.start_provider(panel_url), up.serve(mutant))
         yield up
+
+
+def _python(target_file: Path, target: Target) -> str:
+    """The one that a service's modules are imported by: what its command begins with."""
+    return str(fill(target.start.command[0], {"python": sys.executable, "here": str(target_file.resolve().parent)}))
 
 
 def _listens(url: str) -> bool:

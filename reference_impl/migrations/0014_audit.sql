@@ -6,6 +6,7 @@ CREATE TABLE audit_records (
     record      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at          timestamptz NOT NULL,
     actor       text NOT NULL CHECK (actor <> ''),
+    tenant      text NOT NULL DEFAULT acting_for(),
     action      text NOT NULL CHECK (action <> ''),
     subject     text NOT NULL,
     detail      text NOT NULL,
@@ -26,3 +27,13 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_records
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_seals
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Whoever does something writes it down, and for its own tenant; sealing is for all, as the chain is.
+ALTER TABLE audit_records ENABLE ROW LEVEL SECURITY;
+ALTER TABLE audit_records FORCE ROW LEVEL SECURITY;
+CREATE POLICY own ON audit_records FOR INSERT TO topup_api WITH CHECK (tenant = acting_for());
+CREATE POLICY of_the_tenant_or_all ON audit_records TO topup_reconciler USING (acting_for() IN ('', tenant));
+CREATE POLICY looks ON audit_records FOR SELECT TO topup_reader USING (true);
+GRANT INSERT ON audit_records TO topup_api;
+GRANT SELECT, INSERT ON audit_records, audit_seals TO topup_reconciler;
+GRANT SELECT ON audit_records, audit_seals TO topup_reader;

@@ -5,3 +5,5 @@ CREATE TABLE flags (
     is_on      boolean NOT NULL,
     changed_at timestamptz NOT NULL
 );
+GRANT SELECT, INSERT, UPDATE ON flags TO topup_reconciler;
+GRANT SELECT ON flags TO topup_reader;

@@ -16,4 +16,6 @@ class ChainsWithoutTheActor(AuditLog):
     def canonical(cls, record: Record) -> str:
         """The same text for the same record, whoever reads it and in whatever time zone: JSON, in this order."""
         at = record.at.astimezone(UTC).isoformat(timespec="microseconds")
-        return json.dumps([record.record, at, record.action, record.subject, record.detail, record.correlation])
+        return json.dumps(
+            [record.record, at, record.tenant, record.action, record.subject, record.detail, record.correlation]
+        )

@@ -7,9 +7,7 @@ import asyncpg
 import httpx
 import pytest
 from test_reference_comparison import classes, compare, paid, slip_in
-from test_reference_service import CREDITED, Bench, bench, run
-
-EVE, MAX = {"X-Operator": "eve"}, {"X-Operator": "max"}
+from test_reference_service import CREDITED, EVE, MAX, TILL, Bench, bench, run
 
 
 async def finding(b: Bench) -> int:
@@ -136,7 +134,7 @@ def test_a_large_correction_waits_for_a_second_person(database_url: str) -> None
 @pytest.mark.parametrize(
     ("who", "n", "change", "status", "at"),
     [
-        ({}, 1, {}, 401, "X-Operator"),
+        (TILL, 1, {}, 403, "Authorization"),
         (EVE, 2, {}, 404, "finding"),
         (EVE, 1, {"account": "nobody"}, 404, "account"),
         (EVE, 1, {"account": "yen"}, 422, "account"),

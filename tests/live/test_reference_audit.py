@@ -10,19 +10,17 @@ from typing import Any
 import asyncpg
 import pytest
 from test_reference_adjustments import approve, finding, propose, put_aside
-from test_reference_service import ANN, CREDITED, SECRET, Bench, bench, run
+from test_reference_service import ANN, API_KEYS, CREDITED, EVE, MAX, SECRET, Bench, bench, run
 
 from reference_impl.audit import AuditLog, Verified
 from reference_impl.flags import Flag, Flags
 from reference_impl.settings import Settings
 
-EVE = {"X-Operator": "eve"}
-
 
 async def deeds(b: Bench) -> list[tuple[str, str]]:
-    """By whom, and what, in the order of the chain; all of it sealed, and fitting."""
-    lines = (await b.client.post("/admin/audits")).json()["records"]
-    assert all(line["fits"] and line["seal"] == n for n, line in enumerate(lines, 1))
+    """By whom, and what, in the order of the chain, as the main tenant reads it; all of it sealed, and fitting."""
+    lines = (await b.client.post("/admin/audits", headers=EVE)).json()["records"]
+    assert all(line["fits"] and line["seal"] for line in lines)
     return [(line["actor"], line["action"]) for line in lines]
 
 
@@ -42,18 +40,18 @@ def test_who_did_what_stands_in_the_log(database_url: str) -> None:
                 await propose(b, n, 1500)
             assert (await approve(b, n, EVE)).status_code == 403
             for _ in range(2):
-                assert (await approve(b, n, {"X-Operator": "max"})).status_code == 201
+                assert (await approve(b, n, MAX)).status_code == 201
             await b.client.post("/admin/reconcile", headers=EVE)
             await b.client.put("/admin/flags/post-in-one-statement", json={"to": "on"}, headers=EVE)
 
             assert await deeds(b) == [
-                ("operator:deployment", "configuration changed"),
-                ("customer:ann", "top-up initiated"),
-                ("operator:unnamed", "comparison asked for"),
-                ("operator:eve", "adjustment proposed"),
-                ("operator:max", "adjustment approved"),
-                ("operator:eve", "reconciliation asked for"),
-                ("operator:eve", "flag put on"),
+                ("deployment", "configuration changed"),
+                ("till", "top-up initiated"),
+                ("till", "comparison asked for"),
+                ("eve", "adjustment proposed"),
+                ("max", "adjustment approved"),
+                ("eve", "reconciliation asked for"),
+                ("eve", "flag put on"),
             ]
 
     run(story())
@@ -94,7 +92,7 @@ def test_the_database_refuses_to_change_it(database_url: str, table: str, change
 @pytest.mark.parametrize(
     ("tampering", "line", "says"),
     [
-        ("UPDATE audit_records SET actor = 'operator:nobody' WHERE record = 2", 2, "operator:nobody, reconciliation asked for"),
+        ("UPDATE audit_records SET actor = 'nobody' WHERE record = 2", 2, "nobody, reconciliation asked for"),
         ("UPDATE audit_records SET at = at + interval '1 microsecond' WHERE record = 3", 3, "record 3 of"),
         ("UPDATE audit_records SET detail = '{ }' WHERE record = 4", 4, "record 4 of"),
         ("UPDATE audit_records SET correlation = 'cor_other' WHERE record = 2", 2, "record 2 of"),
@@ -140,7 +138,7 @@ def test_a_chain_that_was_written_anew_lacks_the_head_that_was_kept(database_url
 
             await b.database.execute("SET session_replication_role = replica")
             await b.database.execute("TRUNCATE audit_seals")
-            await b.database.execute("UPDATE audit_records SET actor = 'operator:nobody' WHERE record = 2")
+            await b.database.execute("UPDATE audit_records SET actor = 'nobody' WHERE record = 2")
             await b.service.audit.seal()
 
             assert (await verified(b)).sound
@@ -160,16 +158,16 @@ def test_what_is_committed_late_is_sealed_late(database_url: str) -> None:
             await slow.start()
             await b.database.execute(
                 """INSERT INTO audit_records (at, actor, action, subject, detail, correlation)
-                   VALUES (now(), 'operator:slow', 'slept', '', '{}', '')"""
+                   VALUES (now(), 'slow', 'slept', '', '{}', '')"""
             )
             await asyncio.wait_for(b.client.post("/admin/reconcile", headers=EVE), 2)
-            assert [actor for actor, _ in await deeds(b)] == ["operator:deployment", "operator:eve"]
+            assert [actor for actor, _ in await deeds(b)] == ["deployment", "eve"]
             await slow.commit()
             assert (await verified(b)).unsealed == 1
 
             await asyncio.gather(*(b.service.audit.seal() for _ in range(4)))
 
-            assert [actor for actor, _ in await deeds(b)] == ["operator:deployment", "operator:eve", "operator:slow"]
+            assert [actor for actor, _ in await deeds(b)] == ["deployment", "eve", "slow"]
             assert (await verified(b)).unsealed == 0
 
     run(story())
@@ -195,6 +193,7 @@ def test_a_configuration_is_written_down_when_it_is_another(database_url: str) -
                 "provider_url": "http://provider.test",
                 "provider_api_key": "sk_test",
                 "callback_secret": SECRET,
+                "api_keys": API_KEYS,
                 "merchant": "shop",
                 "environment": "test",
                 "outbox_every_s": 60,
@@ -204,7 +203,7 @@ def test_a_configuration_is_written_down_when_it_is_another(database_url: str) -
             for values in (own, own | {"port": 8001}, own | other):
                 await b.service.audit.configured(Settings(**values).described(), "eve")
             rows = await b.database.fetch("SELECT actor, detail FROM audit_records ORDER BY record")
-        assert [row["actor"] for row in rows] == ["operator:deployment", "operator:eve"]
+        assert [row["actor"] for row in rows] == ["deployment", "eve"]
         [first, second] = [json.loads(row["detail"]) for row in rows]
         assert "callback_secret" in first["changed"]
         assert second["changed"] == ["notify_url", "provider_api_key"]
@@ -244,7 +243,7 @@ def test_a_flag_is_changed_while_customers_pay(database_url: str) -> None:
 
     async def story() -> None:
         async with bench(database_url) as b:
-            other = Flags(b.service.database, b.service.audit, b.service.now)
+            other = Flags(b.service.of_reconciler, b.service.audit, b.service.now)
             for n, to in enumerate(("on", "off", "on"), 1):
                 changed = await b.client.put("/admin/flags/post-in-one-statement", json={"to": to}, headers=EVE)
                 assert changed.json() == {"flags": {"post-in-one-statement": to == "on"}}
@@ -264,7 +263,7 @@ def test_a_flag_is_changed_while_customers_pay(database_url: str) -> None:
     [
         ("no-such-flag", {"to": "on"}, EVE, 400),
         ("post-in-one-statement", {"to": "maybe"}, EVE, 400),
-        ("post-in-one-statement", {"to": "on"}, {}, 401),
+        ("post-in-one-statement", {"to": "on"}, {}, 403),
     ],
 )
 def test_a_change_that_makes_no_sense_changes_nothing(
@@ -274,7 +273,31 @@ def test_a_change_that_makes_no_sense_changes_nothing(
         async with bench(database_url) as b:
             answer = await b.client.put(f"/admin/flags/{flag}", json=body, headers=headers)
             assert answer.status_code == status
-            assert (await b.client.get("/admin/flags")).json() == {"flags": {"post-in-one-statement": False}}
-            assert await deeds(b) == [("operator:deployment", "configuration changed")]
+            assert (await b.client.get("/admin/flags", headers=EVE)).json() == {
+                "flags": {"post-in-one-statement": False}
+            }
+            assert await deeds(b) == [("deployment", "configuration changed")]
+
+    run(story())
+
+
+def test_a_tenant_reads_its_own_records_and_changes_no_flag(database_url: str) -> None:
+    """The chain is one for all: what it reads of it fits, and is not all of it."""
+
+    async def story() -> None:
+        other = {"Authorization": f"Bearer tk_other_{'o' * 40}"}
+        keys = f"{API_KEYS} acme/other:reconcile,admin:tk_other_{'o' * 40}"
+        async with bench(database_url, api_keys=keys) as b:
+            await b.client.post("/admin/reconcile", headers=EVE)
+            await b.client.post("/admin/reconcile", headers=other)
+
+            shown = (await b.client.post("/admin/audits", headers=other)).json()["records"]
+
+            assert [(line["actor"], line["tenant"], line["seal"], line["fits"]) for line in shown] == [
+                ("other", "acme", 3, True)
+            ]
+            assert [actor for actor, _ in await deeds(b)] == ["deployment", "eve"]
+            path = "/admin/flags/post-in-one-statement"
+            assert (await b.client.put(path, json={"to": "on"}, headers=other)).status_code == 403
 
     run(story())

@@ -26,11 +26,13 @@ from harness.stacks.ports import LOOPBACK, free_port
 KEY = b"planted-callback-key-32-bytes-xx"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
 CARD = "4242424242424242"
+KEY_OF_OURS = "tk_till_plantedKeyOfOurs_plantedKeyOfOurs"
 PLANTED = {
     "the callback secret": SECRET.removeprefix("whsec_"),
     "the provider's API key": "sk_test_plantedApiKey",
     "a password in a URL": "plantedPassword",
     "a bearer token": "plantedBearer",
+    "an API key of ours": KEY_OF_OURS,
     "a card number": CARD,
     "a card number in groups": "4242 4242 4242 4242",
     "a part of a payload": "plantedPayload",
@@ -69,6 +71,7 @@ async def serving(database_url: str, log: Path, provider: str) -> AsyncIterator[
         "PROVIDER_URL": provider,
         "PROVIDER_API_KEY": "sk_test_plantedApiKey",
         "CALLBACK_SECRET": SECRET,
+        "API_KEYS": f"main/till:initiate,read,reconcile:{KEY_OF_OURS}",
         "MERCHANT": "shop",
         "ENVIRONMENT": "test",
         "NOTIFY_URL": provider.replace("//", "//ann:plantedPassword@") + "/notify?token=plantedBearer",
@@ -111,7 +114,7 @@ def callback(amount_minor: int = 1000, kind: str = "payment.captured", **facts: 
 
 async def attack(client: httpx.AsyncClient) -> tuple[str, list[str]]:
     """Every way in, with a secret in every place; returns the one honest top-up, and the signatures that were sent."""
-    ann = {"X-Customer": "ann", "Authorization": "Bearer plantedBearer", "Cookie": "session=eyJwbGFudGVkIjoxfQ.e30.x"}
+    ann = {"X-Customer": "ann", "Authorization": f"Bearer {KEY_OF_OURS}", "Cookie": "session=eyJwbGFudGVkIjoxfQ.e30.x"}
     opened = await client.post("/v1/accounts", json={"account": "acc", "currency": "EUR"}, headers=ann)
     assert opened.status_code == 201
     wanted = {"account": "acc", "amount_minor": 1000, "currency": "EUR", "method": "redirect"}
@@ -122,6 +125,9 @@ async def attack(client: httpx.AsyncClient) -> tuple[str, list[str]]:
         await client.post("/v1/top-ups", json=wanted | change, headers=headers)
     for place in (f"/v1/top-ups/{CARD}", f"/v1/accounts/{SECRET}/balance?token=plantedBearer", f"/{CARD}"):
         await client.get(place, headers=ann)
+    for wrong in ("plantedBearer", KEY_OF_OURS[:-1] + "x", f"{CARD}{KEY_OF_OURS}"):
+        refused = await client.get("/v1/accounts/acc/balance", headers=ann | {"Authorization": f"Bearer {wrong}"})
+        assert refused.status_code == 401
     await client.post("/v1/top-ups", content=b"plantedPayload" * 9, headers=ann | {"Idempotency-Key": "x"})
     await client.post("/admin/reconcile", headers=ann)
     signatures = await call_back(client, honest.json()["top_up"])

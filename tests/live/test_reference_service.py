@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hmac
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,12 +19,20 @@ import pytest
 from structlog.testing import capture_logs
 
 from reference_impl.app import build
+from reference_impl.parts import Parts
 from reference_impl.service import Service, World
 from reference_impl.settings import Settings
 
 KEY = b"a key of the test, 32 bytes long"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
 ANN = {"X-Customer": "ann"}
+KEYS = {name: f"tk_{name}_{name * 32:.40}" for name in ("till", "eve", "max")}
+"""Plainly nobody's."""
+TILL, EVE, MAX = ({"Authorization": f"Bearer {KEYS[name]}"} for name in KEYS)
+API_KEYS = " ".join(
+    f"main/{name}:{scopes}:{KEYS[name]}"
+    for name, scopes in {"till": "initiate,read,reconcile", "eve": "reconcile,admin", "max": "admin"}.items()
+)
 
 Handler = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
@@ -174,26 +183,35 @@ CREDITED = ["Created", "Initiated", "AwaitingPayment", "CallbackReceived", "Cred
 
 
 @asynccontextmanager
-async def bench(url: str, **settings: Any) -> AsyncIterator[Bench]:
+async def bench(
+    url: str,
+    *,
+    parts: Parts | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+    opened: bool = True,
+    **settings: Any,
+) -> AsyncIterator[Bench]:
     provider = FakeProvider()
     values: dict[str, Any] = {
         "database_url": url,
         "provider_url": "http://provider.test",
         "provider_api_key": "sk_test",
         "callback_secret": SECRET,
+        "api_keys": API_KEYS,
         "merchant": "shop",
         "environment": "test",
         "outbox_every_s": 60,
         "provider_timeout_s": 0.1,
     }
-    world = World(random=Random(7), transport=httpx.MockTransport(provider))
-    app = build(Settings(**(values | settings)), world=world)
+    world = World(random=Random(7), monotonic=monotonic, transport=httpx.MockTransport(provider))
+    app = build(Settings(**(values | settings)), parts, world)
     async with app.router.lifespan_context(app):
         database = await asyncpg.connect(url)
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://service.test", headers=TILL) as client:
             running = Bench(client, provider, app.state.service, database)
-            await running.open()
+            if opened:
+                await running.open()
             try:
                 yield running
             finally:
@@ -677,7 +695,7 @@ def test_other_customers_see_nothing(database_url: str) -> None:
             for path in paths:
                 assert (await b.client.get(path, headers={"X-Customer": "bob"})).status_code == 404, path
             assert (await b.top_up(key="theirs", customer="bob")).status_code == 404
-            assert (await b.client.get(paths[0])).status_code == 401
+            assert (await b.client.get(paths[0])).status_code == 400
 
     run(story())
 

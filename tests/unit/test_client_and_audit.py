@@ -345,7 +345,7 @@ def test_a_book_that_cannot_be_read_is_said_so(reply: Reply) -> None:
 
     async def story() -> None:
         async with till(balances=reply) as service, bench(target(), service.url) as desk:
-            await desk.auditor.entries("final", [ANNS])
+            await desk.auditor.accounts("final", [ANNS])
             (unread,) = desk.kinds("book-unread")
             assert unread["book"] == "service balance r1-a1"
             assert unread["because"]
@@ -363,7 +363,7 @@ def test_a_ledger_of_another_shape_is_an_unread_book(body: Any) -> None:
         of = target(entries=ENTRIES)
         replies = {"balances": says(200, {"balance": 0}), "entries": says(200, body)}
         async with till(**replies) as service, bench(of, service.url) as desk:
-            await desk.auditor.entries("final", [ANNS])
+            await desk.auditor.accounts("final", [ANNS])
             (unread,) = desk.kinds("book-unread")
             assert unread["book"] == "service entries r1-a1"
 
@@ -387,7 +387,7 @@ def test_credits_are_inferred_from_a_bare_balance(balance: int, credited: list[t
         async with till(balances=says(200, {"balance": balance})) as service, bench(target(), service.url) as desk:
             desk.journal.events += [paid("pay_1", 100), paid("pay_2", 450)]
             await desk.auditor.provider()
-            await desk.auditor.entries("final", [ANNS])
+            await desk.auditor.accounts("final", [ANNS])
             entries = desk.kinds("entry")
             found = [(entry["payment"], entry["amount_minor"]) for entry in entries]
             assert sorted(found, key=str) == sorted(credited, key=str)
@@ -419,7 +419,7 @@ def test_what_went_back_is_inferred_from_a_bare_balance(balance: int, reversed_:
             desk.journal.events += [paid("pay_2", 550), went_back("re_1", "refunded", 100)]
             desk.journal.events += [went_back("dp_1", "opened", 450), went_back("dp_1", "won", 450)]
             await desk.auditor.provider()
-            await desk.auditor.entries("final", [ANNS])
+            await desk.auditor.accounts("final", [ANNS])
             entries = desk.kinds("entry")
             assert sum(entry["amount_minor"] for entry in entries) == balance
             found = [(entry.get("reversal"), entry["amount_minor"]) for entry in entries]
@@ -436,9 +436,51 @@ def test_entries_are_read_where_there_are_some_and_strangers_marked() -> None:
     async def story() -> None:
         replies = {"balances": says(200, {"balance": 5}), "entries": says(200, {"entries": rows})}
         async with till(**replies) as service, bench(target(entries=ENTRIES), service.url) as desk:
-            await desk.auditor.entries("final", [ANNS])
+            await desk.auditor.accounts("final", [ANNS])
             assert [(entry["entry"], entry["own"]) for entry in desk.kinds("entry")] == [("e1", True), ("e2", False)]
             assert not desk.kinds("book-unread")
+
+    run(story())
+
+
+def test_what_is_one_request_is_asked_once() -> None:
+    """And each operation reads its own part of the answer; one that asks otherwise is asked by itself."""
+    one = {"request": "GET /statements/{account}"}
+    amiss = {"list": "amiss", "answer": {"payment": "payment"}}
+    operations = {
+        "statement": one | {"answer": {"balance_minor": "balance"}},
+        "entries": ENTRIES | one,
+        "discrepancies": one | amiss,
+    }
+    row = {"id": "e1", "account": ANNS.account, "cents": 5, "currency": "EUR"}
+    body = {"balance": 5, "entries": [row], "amiss": [{"payment": "pay_1"}]}
+
+    async def story() -> None:
+        async with till(statements=says(200, body)) as service:
+            async with bench(target(**operations), service.url) as desk:
+                await desk.auditor.accounts("final", [ANNS])
+                assert [balance["balance_minor"] for balance in desk.kinds("balance")] == [5]
+                assert [entry["entry"] for entry in desk.kinds("entry")] == ["e1"]
+                assert [found["payment"] for found in desk.kinds("discrepancy")] == ["pay_1"]
+                assert service.asked == [f"/statements/{ANNS.account}"]
+            operations["entries"] = operations["entries"] | {"query": {"all": "yes"}}
+            async with bench(target(**operations), service.url) as desk:
+                await desk.auditor.accounts("final", [ANNS])
+                assert len(service.asked) == 3
+
+    run(story())
+
+
+def test_one_part_of_an_answer_that_cannot_be_read_is_one_book_unread() -> None:
+    one = {"request": "GET /statements/{account}"}
+    operations = {"statement": one | {"answer": {"balance_minor": "balance"}}, "entries": ENTRIES | one}
+
+    async def story() -> None:
+        replies = {"statements": says(200, {"balance": 5})}
+        async with till(**replies) as service, bench(target(**operations), service.url) as desk:
+            await desk.auditor.accounts("final", [ANNS])
+            assert [balance["balance_minor"] for balance in desk.kinds("balance")] == [5]
+            assert [unread["book"] for unread in desk.kinds("book-unread")] == [f"service entries {ANNS.account}"]
 
     run(story())
 

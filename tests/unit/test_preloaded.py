@@ -14,7 +14,7 @@ from typing import TypeAlias
 import pytest
 
 from harness.stacks.children import Child
-from harness.stacks.preloaded import Preloaded, PreloadError
+from harness.stacks.preloaded import Preloaded, PreloadError, Shared
 from harness.target import Start
 
 WITHIN_S = 20.0
@@ -118,6 +118,62 @@ def test_what_was_forked_off_goes_with_the_one_that_forked_it(shelf: Path) -> No
         again = await preloaded.start("service", ("exit", "0"), {}, shelf / "log", WITHIN_S)
         assert await again.wait(WITHIN_S) == 0, "another one is loaded when the next is to be started"
         await preloaded.close()
+
+    asyncio.run(tell())
+
+
+def test_what_is_shared_is_imported_once_for_all_who_ask(shelf: Path) -> None:
+    """Each has a fork that is its own, and hears of no other's."""
+    log = shelf / "log"
+
+    async def tell() -> None:
+        shared = Shared(sys.executable, ["heavy"], {**os.environ, "PYTHONPATH": str(shelf)}, log)
+        lines = [shared.line() for _ in range(3)]
+        for code, line in enumerate(lines):
+            child = await line.start("service", ("exit", str(code)), {}, log, WITHIN_S)
+            assert await child.wait(WITHIN_S) == code
+        await lines[0].close()
+        assert await (await lines[1].start("service", ("exit", "5"), {}, log, WITHIN_S)).wait(WITHIN_S) == 5
+        for line in lines[1:]:
+            await line.close()
+        await shared.close()
+
+    asyncio.run(tell())
+
+    assert log.read_text().splitlines().count("imported") == 1
+
+
+def test_one_that_was_shared_and_is_gone_is_loaded_anew(shelf: Path) -> None:
+    """And what it had forked off goes with it."""
+    log = shelf / "log"
+
+    async def tell() -> None:
+        shared = Shared(sys.executable, ["heavy"], {**os.environ, "PYTHONPATH": str(shelf)}, log)
+        line = shared.line()
+        child = await line.start("service", ("sleep",), {}, log, WITHIN_S)
+        await shared.close()
+        assert await child.wait(WITHIN_S) == -signal.SIGKILL
+        until_gone(child.pid)
+        assert await (await line.start("service", ("exit", "3"), {}, log, WITHIN_S)).wait(WITHIN_S) == 3
+        await line.close()
+
+    asyncio.run(tell())
+
+    assert log.read_text().splitlines().count("imported") == 2
+
+
+def test_modules_that_cannot_be_shared_are_told_of_by_whoever_needs_them(shelf: Path) -> None:
+    log = shelf / "log"
+
+    async def tell() -> None:
+        shared = Shared(sys.executable, ["absent"], {**os.environ, "PYTHONPATH": str(shelf)}, log)
+        line = shared.line()
+        try:
+            with pytest.raises(PreloadError, match=r"No module named 'absent'"):
+                await line.start("service", ("exit", "0"), {}, log, WITHIN_S)
+        finally:
+            await line.close()
+            await shared.close()
 
     asyncio.run(tell())
 

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,6 +76,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> None:
         sink.write(json.dumps({"at": number, "actor": "harness", "kind": "plan", "name": name}) + "\n")
         return of(job.plan)
 
+    lines = SimpleNamespace(let_go=lambda: None)
+    monkeypatch.setattr(side_by_side, "nurseries", lambda *_: nullcontext(SimpleNamespace(lines=lambda: lines)))
     monkeypatch.setattr(side_by_side, "processes", no_stack)
     monkeypatch.setattr(side_by_side, "carry_out_one", carry_out_one)
     monkeypatch.setattr(side_by_side, "END_S", 0.5)

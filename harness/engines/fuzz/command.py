@@ -1,6 +1,7 @@
 """From what was typed to an examination: against a URL, or against a service that is started for it."""
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from harness.engines.fuzz.tape import tape as tape_of
 from harness.engines.fuzz.world import Standing, Stranger, Whole, World, in_a_thread, made_up
 from harness.finding import Examination
 from harness.stacks.processes import processes
-from harness.target import TargetError, read
+from harness.target import TargetError, keys_in, read
 
 ENDS_WITHIN_S = 60.0
 NOT_SEEN = (
@@ -75,7 +76,9 @@ async def _examine_what_is_up(
     writing, door, claims = _pen(receiver.dialect, receiver.key, place, rng), Door(place), made_up(rng, receiver.claims)
     tape = _tape(receiver, receiver.dialect, signs=receiver.key is not None)
     if receiver.watched:
-        watched = Standing(read(receiver.target), door, writing, claims, asyncio.get_running_loop(), rng)
+        watched = Standing(
+            read(receiver.target).knowing(keys_in(os.environ)), door, writing, claims, asyncio.get_running_loop(), rng
+        )
         try:
             return await _carry_out(writing, door, watched, wanted, tell, tape)
         finally:

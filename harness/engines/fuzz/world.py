@@ -176,7 +176,7 @@ class Watched(ABC):
     async def _open(self) -> None:
         opening = self._target.operations.open_account
         if opening is not None:
-            answer = await self._client.ask(opening, self._account)
+            (answer,) = await self._client.ask((opening,), self._account)
             if answer.outcome is not Outcome.DONE:
                 raise Unready(f"no account could be opened: {answer.because}")
         self._balance = await self._read_balance()
@@ -191,7 +191,7 @@ class Watched(ABC):
         amount = 70_000 + self._ordered * 131 + self._rng.randrange(100)
         key = f"{self._run}-{self._ordered}"
         values = self._account | {"amount_minor": amount, "method": "redirect", "key": key}
-        answer = await self._client.ask(self._target.operations.top_up, values)
+        (answer,) = await self._client.ask((self._target.operations.top_up,), values)
         if answer.outcome is not Outcome.DONE or answer.facts.get("top_up") is None:
             raise Unready(f"no top-up could be ordered: {answer.because}")
         return await self._claims(answer.facts, amount)
@@ -213,7 +213,7 @@ class Watched(ABC):
         return self._balance - before
 
     async def _read_balance(self) -> int:
-        answer = await self._client.ask(self._target.operations.balance, self._account)
+        (answer,) = await self._client.ask((self._target.operations.balance,), self._account)
         try:
             return int(answer.facts["balance_minor"])
         except (KeyError, TypeError, ValueError):

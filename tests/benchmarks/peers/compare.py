@@ -66,10 +66,11 @@ class Tried:
 Command = Callable[[str, str, Mapping[str, str], int, float], Sequence[str]]
 
 
-def schemathesis(service: str, _mutant: str, _env: Mapping[str, str], seed: int, seconds: float) -> Sequence[str]:
+def schemathesis(service: str, _mutant: str, env: Mapping[str, str], seed: int, seconds: float) -> Sequence[str]:
     excluded = ",".join(FAILS_ON_THE_CLEAN)
     return [
         *(str(environment(PINS) / "bin" / "schemathesis"), "run", f"{service}/openapi.json", "--header", CUSTOMER),
+        *("--header", f"Authorization: {env['AUTHORIZATION']}"),
         *("--checks", "all", "--exclude-checks", excluded, "--max-time", f"{seconds:g}", "--seed", str(seed)),
         *("--no-shrink", "--warnings", "off"),
     ]
@@ -116,6 +117,7 @@ async def _on_a_stack(tool: str, mutant: str, seed: int, seconds: float) -> Trie
         async with processes(REFERENCE, logs, Random(seed), mutant=mutant or None, named=False) as stack:
             env = {
                 "SERVICE_URL": stack.service_url,
+                "AUTHORIZATION": stack.target.asked_by()["Authorization"],
                 "CALLBACK_URL": stack.service_url + stack.callback_path,
                 "CALLBACK_SECRET": stack.secrets["callback secret"],
                 "MERCHANT": MERCHANT,

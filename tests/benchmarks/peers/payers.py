@@ -4,6 +4,7 @@ Each opens an account, tops it up by card, asks again under the same key, and wa
 that is not what it should be is a failure, and a failure makes Locust's exit code 1.
 """
 
+import os
 from uuid import uuid4
 
 from locust import FastHttpUser, between, task
@@ -18,7 +19,13 @@ class Payer(FastHttpUser):
     connection_timeout = network_timeout = 5.0
 
     def on_start(self) -> None:
-        self.account, self.who = f"load-{uuid4().hex}", {"X-Customer": f"payer-{uuid4().hex}"}
+        self.account, self.who = (
+            f"load-{uuid4().hex}",
+            {
+                "X-Customer": f"payer-{uuid4().hex}",
+                "Authorization": os.environ["AUTHORIZATION"],
+            },
+        )
         self.expect("POST", "/v1/accounts", (201,), json={"account": self.account, "currency": "EUR"})
 
     def expect(

@@ -1,8 +1,8 @@
 """A plain Hypothesis state machine over HTTP, as a careful engineer writes one beside a service: no faults, a model, assertions.
 
 It knows what such an engineer knows: the API, the callback secret, and that a callback may come again. `SERVICE_URL`,
-`CALLBACK_URL`, `CALLBACK_SECRET`, `SEED` and `SECONDS` come from the environment. Exits 1 when an assertion fails, 0 when
-the time is up.
+`AUTHORIZATION`, `CALLBACK_URL`, `CALLBACK_SECRET`, `SEED` and `SECONDS` come from the environment. Exits 1 when an assertion
+fails, 0 when the time is up.
 """
 
 import json
@@ -19,7 +19,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from hypothesis.strategies import integers, sampled_from
 from standardwebhooks.webhooks import Webhook
 
-HTTP = httpx.Client(base_url=os.environ["SERVICE_URL"], timeout=15, trust_env=False)
+WHO = {"Authorization": os.environ["AUTHORIZATION"]}
+HTTP = httpx.Client(base_url=os.environ["SERVICE_URL"], headers=WHO, timeout=15, trust_env=False)
 CALLBACK_URL, SECRET = os.environ["CALLBACK_URL"], os.environ["CALLBACK_SECRET"]
 DEADLINE = time.monotonic() + float(os.environ["SECONDS"])
 MINE = Random(int(os.environ["SEED"]))
