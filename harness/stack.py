@@ -1,6 +1,6 @@
 """A running system that faults may reach into: nodes that can be killed, links that can be troubled."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -181,6 +181,13 @@ class Stack(Protocol):
 
     async def restore(self, folder: Path) -> None:
         """The database is gone, and the service comes up on an empty one that was restored from *folder*."""
+        ...
+
+    def beside(self, link: str) -> AbstractAsyncContextManager[Callable[[], int]]:
+        """A later version of the service runs beside this one, on its database, and new connections of the link go to it.
+
+        Yields how many did. Raises `StackError` when it does not start.
+        """
         ...
 
     def log_lines(self) -> Mapping[str, list[str]]:

@@ -43,6 +43,8 @@ class Start(_Model):
 
     command: list[str]
     mutant_command: list[str] = Field(default_factory=list)
+    next_command: list[str] = Field(default_factory=list)
+    """Starts the version after this one, for a rolling restart; `{mutant}` is empty for the service itself."""
     preload: list[str] = Field(default_factory=list)
     mutants: list[str] = Field(default_factory=list)
     env: dict[str, str] = Field(default_factory=dict)
@@ -230,7 +232,11 @@ class Target(_Model):
 
     def lacks(self, fault: str) -> str:
         """What a fault needs that does not stand in this file; empty where nothing is missing."""
-        needed = {"rewrite": ("[rewrite]", self.rewrite), "restore": ("[backup]", self.backup)}
+        needed = {
+            "rewrite": ("[rewrite]", self.rewrite),
+            "restore": ("[backup]", self.backup),
+            "roll-out": ("[start] next_command", self.start.next_command or None),
+        }
         name, there = needed.get(fault, ("", True))
         return "" if there else name
 

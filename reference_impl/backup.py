@@ -162,14 +162,17 @@ def _empty(folder: Path) -> None:
 
 
 def _fit(manifest: Manifest, dump: Path) -> None:
-    """Raises `BackupError` unless the dump is the manifest's, and its schema one that this program knows or can bring on."""
+    """Raises `BackupError` unless the dump is the manifest's, and its schema one that this program knows or can bring on.
+
+    Migrations of a later version are no obstacle: they only add, and this version runs on what they made.
+    """
     if not dump.is_file() or _digest(dump) != manifest.sha256:
         raise BackupError(f"{dump} is not what its manifest says: it was cut short or changed; use another backup")
     own = known()
-    strange = [name for name, digest in manifest.migrations.items() if own.get(name) != digest]
-    if strange:
+    others = [name for name, digest in manifest.migrations.items() if own.get(name, digest) != digest]
+    if others:
         raise BackupError(
-            f"the backup has migrations that this version does not know ({', '.join(strange)}): "
+            f"the backup was made after other migrations than this version's ({', '.join(others)}): "
             "restore it with the version that made it"
         )
 

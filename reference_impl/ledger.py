@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 from uuid import uuid4
 
 from reference_impl.database import Connection, Database
@@ -21,17 +21,6 @@ SIGNS: Mapping[Kind, int] = {
     "adjustment-back": -1,
 }
 """Which way the money of each kind of posting goes, seen from the customer's account."""
-
-_POST = """
-    WITH posting AS (
-        INSERT INTO postings (posting, top_up, payment, kind, reversal, at) VALUES ($1, $2, $3, $4, $5, $6)
-    )
-    INSERT INTO entries (posting, account, amount_minor, currency)
-    VALUES ($1, $7, $8, $9), ($1, 'provider-clearing:' || $9, -$8::bigint, $9)
-"""
-_POST_AND_MOVE = f"""
-    WITH moved AS (UPDATE accounts SET balance_minor = balance_minor + $8 WHERE account = $7), {_POST.strip()[5:]}
-"""  # noqa: S608 - constants only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +70,16 @@ class Standing:
 class Ledger:
     """Money moves between accounts in postings, whose entries sum to zero. The database refuses any other kind."""
 
+    POST: ClassVar[str] = """
+        WITH posting AS (
+            INSERT INTO postings (posting, top_up, payment, kind, reversal, at) VALUES ($1, $2, $3, $4, $5, $6)
+        )
+        INSERT INTO entries (posting, account, amount_minor, currency)
+        VALUES ($1, $7, $8, $9), ($1, 'provider-clearing:' || $9, -$8::bigint, $9)"""
+    """A posting and its legs."""
+    MOVE: ClassVar[str] = "WITH moved AS (UPDATE accounts SET balance_minor = balance_minor + $8 WHERE account = $7), "
+    """What moves the balance in the same statement, in the place of its first word."""
+
     def __init__(self, database: Database, flags: Flags) -> None:
         self.database = database
         self.flags = flags
@@ -94,7 +93,7 @@ class Ledger:
         amount_minor = SIGNS[posting.kind] * posting.amount.amount_minor
         at_once = self.flags.is_on(Flag.POST_IN_ONE_STATEMENT)
         await connection.execute(
-            _POST_AND_MOVE if at_once else _POST,
+            self.POST.replace("WITH ", self.MOVE, 1) if at_once else self.POST,
             id,
             top_up.top_up,
             posting.payment,

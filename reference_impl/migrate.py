@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import asyncpg
 
@@ -18,11 +19,40 @@ _LOCK = 7_021_001
 """Any number that nobody else takes: services that start together migrate one after another."""
 
 
-async def migrate(url: str, environment: str, keys: Sequence[NewKey] = (), folder: Path = FOLDER) -> list[str]:
+class Schema:
+    """How the schema grows under versions that do not know of it: expand first, contract when nobody is left who needs it.
+
+    While instances are replaced one by one, the version before reads and writes on a database that is migrated already, and
+    goes on doing so when the new one is rolled back. So a migration adds, and what it adds nobody has to know; what is no longer
+    used goes in a migration of a later release. `tests/unit/test_migrations.py` holds the files to it.
+    """
+
+    FURTHER: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Columns, by their table and name, that a version after this one adds to it."""
+
+    def further(self) -> list[tuple[str, str]]:
+        """The migrations that a version after this one brings along."""
+        return [
+            (f"9{n:03}_{table}_{column}.sql", self.adding(table, column))
+            for n, (table, column) in enumerate(self.FURTHER)
+        ]
+
+    def adding(self, table: str, column: str) -> str:
+        """A new column: whoever does not know it writes none."""
+        return f"ALTER TABLE {table} ADD COLUMN {column} text"
+
+
+async def migrate(
+    url: str,
+    environment: str,
+    keys: Sequence[NewKey] = (),
+    folder: Path = FOLDER,
+    further: Sequence[tuple[str, str]] = (),
+) -> list[str]:
     """Bring the database up to date in one transaction, with *keys* in it; returns what was applied. Raises if history was
     rewritten, if the database is another environment's, or if one of the keys cannot be.
     """
-    files = _read(folder)
+    files = [*_read(folder), *further]
     connection = await asyncpg.connect(url, timeout=3)
     try:
         async with connection.transaction():

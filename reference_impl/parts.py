@@ -14,6 +14,7 @@ from reference_impl.initiation import Initiation
 from reference_impl.keys import IdempotencyKeys
 from reference_impl.ledger import Ledger
 from reference_impl.metrics import Metrics
+from reference_impl.migrate import Schema
 from reference_impl.outbox import Outbox
 from reference_impl.provider import ProviderClient
 from reference_impl.reconciler import Reconciler
@@ -44,3 +45,4 @@ class Parts:
     audit: type[AuditLog] = AuditLog
     flags: type[Flags] = Flags
     backup: type[Backup] = Backup
+    schema: type[Schema] = Schema

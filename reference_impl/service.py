@@ -76,7 +76,8 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 timeout=settings.provider_timeout_s, trust_env=False, verify=_certificates(settings.notify_url)
             )
         )
-        await migrate(settings.database_url, settings.environment, settings.provided_keys)
+        further = parts.schema().further()
+        await migrate(settings.database_url, settings.environment, settings.provided_keys, further=further)
         database, of_callbacks, of_reconciler = [
             await stack.enter_async_context(parts.database(job).open(settings.database_url))
             for job in (Job.API, Job.CALLBACKS, Job.RECONCILER)

@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -319,6 +319,22 @@ class Processes:
             except WitnessError as error:
                 raise StackError(str(error)) from error
         return self._watch
+
+    @asynccontextmanager
+    async def beside(self, link: str) -> AsyncIterator[Callable[[], int]]:
+        """A later version of the service runs beside this one, on its database, and new connections of the link go to it."""
+        port, start = free_port(), self.target.start
+        values = self._values(f"topups_{self._databases}") | {"port": str(port), "mutant": self._mutant or ""}
+        ready = f"http://{LOOPBACK}:{port}{start.ready.partition(' ')[2]}"
+        command, log = fill(start.next_command, values), self.directory / f"next-{self._databases}.log"
+        env = fill(start.env, values)
+        later = ServiceProcess("next", command, env, log, ready, start.ready_within_s, self._preloads.service)
+        try:
+            await later.start()
+            with self.links[link].tap.turned((LOOPBACK, port)) as taken:
+                yield taken
+        finally:
+            await later.stop()
 
     async def save(self) -> Path:
         """Have the service back itself up, while it serves."""

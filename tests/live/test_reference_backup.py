@@ -107,7 +107,8 @@ def spoil_the_dump(folder: Path) -> None:
 
 def spoil_the_schema(folder: Path) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["migrations"]["9999_of_tomorrow.sql"] = "0" * 64
+    manifest["migrations"]["9999_of_tomorrow.sql"] = "0" * 64  # which is no obstacle
+    manifest["migrations"]["0001_ledger.sql"] = "0" * 64
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
@@ -129,7 +130,7 @@ def garble_the_manifest(folder: Path) -> None:
     ("spoil", "says", "touched"),
     [
         (spoil_the_dump, "is not what its manifest says: it was cut short or changed", False),
-        (spoil_the_schema, r"does not know \(9999_of_tomorrow.sql\): restore it with the version that made it", False),
+        (spoil_the_schema, r"than this version's \(0001_ledger.sql\): restore it with the version that made it", False),
         (lose_the_manifest, "cannot be read .*: name the folder that backup wrote", False),
         (garble_the_manifest, "is no manifest of a backup", False),
         (spoil_a_count, r"not all rows came back \(claims: 1 of 2\)", True),
