@@ -11,6 +11,10 @@ import httpx
 from harness.history import Recorder
 from harness.outcomes import Outcome, of_failure, of_status
 from harness.target import Operation, Target, TargetError, facts, owed, request, rows
+from harness.transport import Loopback
+
+KEPT_S = 2.0
+"""How long a connection to the books may rest: servers close one after some seconds, and who asks just then hears nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,8 @@ class Client:
         self._target, self._base_url, self._recorder = target, base_url, recorder
         self._books_url = books_url or base_url
         self._timeout_s = timeout_s
-        # No certificate is ever looked at, and loading those of this machine costs more than twenty requests.
         self._http, self._reader = (
-            httpx.AsyncClient(limits=limits, trust_env=False, verify=False)  # noqa: S501
-            for limits in (httpx.Limits(max_keepalive_connections=0), httpx.Limits())
+            httpx.AsyncClient(transport=Loopback(kept_s), trust_env=False) for kept_s in (0.0, KEPT_S)
         )
 
     def with_patience(self, timeout_s: float) -> "Client":
@@ -54,17 +56,21 @@ class Client:
         await self._http.aclose()
         await self._reader.aclose()
 
-    async def perform(self, kind: str, id: str, attempt: int, values: Mapping[str, Any], **more: Any) -> Answer:
-        """Carry out one attempt and record it: `invoked` before, `answered` after."""
+    async def perform(
+        self, kind: str, id: str, attempt: int, values: Mapping[str, Any], principal: str = "default", **more: Any
+    ) -> Answer:
+        """Carry out one attempt, as that principal, and record it: `invoked` before, `answered` after."""
         operation = self._target.operations.named(kind)
         if operation is None:
             raise TargetError(f"{self._target.name} has no [operations.{kind}], and the plan asks for it")
         said = {"operation": kind, "id": id, "attempt": attempt, **more}
+        if principal != "default":
+            said["asked_by"] = principal
         self._recorder.record("client", "invoked", **said, **asked(values))
-        (answer,) = await self._send(self._http, self._base_url, (operation,), values)
+        (answer,) = await self._send(self._http, self._base_url, (operation,), values, principal)
         told, unexplained = told_by(self._target, answer)
-        if answer.outcome is Outcome.DONE and (owes := owed(self._target, kind, {**values, **answer.facts})):
-            told["owes"] = owes
+        if answer.outcome is Outcome.DONE and principal == "default":
+            told |= owed(self._target, kind, {**values, **answer.facts})
         if unexplained:
             self._recorder.record("harness", "book-unread", **unexplained)
         self._recorder.record(
@@ -83,10 +89,15 @@ class Client:
         return await self._send(self._reader, self._books_url, operations, values)
 
     async def _send(
-        self, http: httpx.AsyncClient, url: str, operations: Sequence[Operation], values: Mapping[str, Any]
+        self,
+        http: httpx.AsyncClient,
+        url: str,
+        operations: Sequence[Operation],
+        values: Mapping[str, Any],
+        principal: str = "default",
     ) -> list[Answer]:
         try:
-            asking = request(operations[0], url, values, self._target.asked_by())
+            asking = request(operations[0], url, values, self._target.asked_by(principal))
             asking.extensions["timeout"] = httpx.Timeout(self._timeout_s).as_dict()
             answer = await http.send(asking)
         except httpx.HTTPError as error:

@@ -70,6 +70,10 @@ class Deeds:
                 await self._load(operation)
             case _ if self._stack.target.operations.named(operation.kind) is None:
                 self._recorder.record("harness", "not-offered", operation=operation.kind, id=operation.id)
+            case _ if _principal(operation) != "default" and not self._stack.target.asked_by(_principal(operation)):
+                self._recorder.record(
+                    "harness", "not-offered", operation=operation.kind, id=operation.id, asked_by=_principal(operation)
+                )
             case _:
                 await self._perform(operation)
 
@@ -91,7 +95,9 @@ class Deeds:
         attempts = self._attempts.setdefault(operation.id, [])
         patience_s = operation.args.get("patience_s")
         client = self._client if patience_s is None else self._client.with_patience(float(patience_s))
-        answer = await client.perform(operation.kind, operation.id, len(attempts) + 1, self._values(operation))
+        answer = await client.perform(
+            operation.kind, operation.id, len(attempts) + 1, self._values(operation), _principal(operation)
+        )
         attempts.append(answer.outcome)
         if listed := {"compare": "finding", "audit": "audit-line"}.get(operation.kind):
             for row in answer.rows:
@@ -226,3 +232,8 @@ class Deeds:
                 if answer.outcome is not Outcome.UNKNOWN or operation.id in self._named:
                     break
                 await asyncio.sleep(AGAIN_S)
+
+
+def _principal(operation: Operation) -> str:
+    """Who asks."""
+    return str(operation.args.get("as", "default"))

@@ -77,7 +77,7 @@ def _faults_bite(plan: Plan, history: History) -> Verdict:
 def _operations_are_done(plan: Plan, history: History) -> Verdict:
     promise = "Every kind of operation in the plan that the target offers was done at least once."
     done = {event["operation"] for event in history.of("answered") if event["outcome"] == "done"}
-    unoffered = {event["operation"] for event in history.of("not-offered")}
+    unoffered = {event["operation"] for event in history.of("not-offered") if not event.get("asked_by")}
     never = sorted({operation.kind for operation in plan.operations()} - done - unoffered - NEVER_DONE)
     if never:
         because = f"never once done: {', '.join(never)}"

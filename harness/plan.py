@@ -22,7 +22,8 @@ class Operation:
     `dispute`, `win`, `lose` (the customer's bank), `forge` (an attacker at the callback endpoint), `advance` (the provider's
     test clock), `release` (callbacks that a mood held back), `tell_again` (those that were acknowledged). `about` is the handle
     of the operation that it is about: the account of a top-up, the top-up of a payment. An amount of 0 is all that is left.
-    `args` may say, beside what its kind takes, how long the client waits for an answer (`patience_s`).
+    `args` may say, beside what its kind takes, how long the client waits for an answer (`patience_s`), and which of the target's
+    principals asks (`as`).
     """
 
     id: str

@@ -45,6 +45,7 @@ class Draft:
         self._currency: dict[str, str] = {}
         self._parts: dict[str, list[int]] = {}
         self._count = 0
+        self._asking = ""
 
     def account(self, currency: str = "EUR") -> str:
         """A customer opens an account."""
@@ -133,6 +134,18 @@ class Draft:
     def status(self, top_up: str) -> None:
         self._do(Operation(id=self._next("s"), kind="status", about=top_up))
 
+    def balance(self, account: str) -> None:
+        self._do(Operation(id=self._next("v"), kind="balance", about=account))
+
+    @contextmanager
+    def asking_as(self, principal: str) -> Iterator[None]:
+        """What is asked of the service in this block, one of the target's other principals asks: `initiator`, of the same
+        tenant, who may not reconcile; `stranger`, of another tenant; `former`, whose key was revoked.
+        """
+        self._asking = principal
+        yield
+        self._asking = ""
+
     def figures(self) -> None:
         """What the service shows of its figures is read: twice, and what lies between can be judged."""
         self._do(Operation(id=self._next("n"), kind="figures"))
@@ -220,6 +233,8 @@ class Draft:
         self._do(Operation(id=self._next("g"), kind=kind, about=top_up, amount_minor=amount_minor))
 
     def _do(self, operation: Operation) -> None:
+        if self._asking:
+            operation = replace(operation, args={**operation.args, "as": self._asking})
         if self._volley is not None:
             self._volley.append(operation)
         else:

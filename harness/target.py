@@ -159,6 +159,12 @@ class Principals(_Model):
 
     default: Principal | None = None
     """Who asks, wherever nobody else is named."""
+    initiator: Principal | None = None
+    """Of the same tenant: may ask for top-ups and look at them, and may not reconcile or compare."""
+    stranger: Principal | None = None
+    """Of another tenant, where it may do everything."""
+    former: Principal | None = None
+    """Of the same tenant, with a key that was revoked."""
 
     def named(self, name: str) -> Principal | None:
         found: Principal | None = getattr(self, name, None)
@@ -259,6 +265,8 @@ class Target(_Model):
             missing["audit-is-complete"] = "it has no [operations.audit], or no [audited]"
         if self.operations.audit is None or self.rewrite is None:
             missing["tampering-is-found"] = "it has no [operations.audit], or no [rewrite]"
+        if not any(self.principals.named(name) for name in ("initiator", "stranger", "former")):
+            missing["access-is-kept"] = "its [principals] name nobody who is to be refused"
         if not self.words:
             missing |= dict.fromkeys(WORDED, "it has no [words]")
         return missing
@@ -350,15 +358,15 @@ def rows(operation: Operation, body: Any) -> list[dict[str, Any]]:
     return [facts(operation, row) for row in found]
 
 
-def owed(target: Target, kind: str, values: Mapping[str, Any]) -> dict[str, str]:
-    """What an operation of *kind*, done with these *values*, owes the audit log; empty where it owes nothing, or where its
+def owed(target: Target, kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What an operation of *kind*, done with these *values*, `owes` the audit log; empty where it owes nothing, or where its
     answer does not say what it was done to.
     """
     audited = target.audited.get(kind)
     if audited is None:
         return {}
     try:
-        return {name: str(fill(said, values)) for name, said in audited.model_dump().items()}
+        return {"owes": {name: str(fill(said, values)) for name, said in audited.model_dump().items()}}
     except TargetError:
         return {}
 

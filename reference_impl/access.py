@@ -5,13 +5,12 @@ Bearer tokens are RFC 6750's, and so is how they are refused: 401 where nobody i
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, ClassVar, TypeAlias
 
 from fastapi import Depends, Request
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Send
+from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from reference_impl.actors import acting
@@ -19,6 +18,7 @@ from reference_impl.answers import Problem, unavailable
 from reference_impl.api_keys import Scope, digest_of, name_of
 from reference_impl.database import DATABASE_ERRORS, Database, acting_for
 from reference_impl.responses import respond
+from reference_impl.signatures import ALGORITHM, Asked, BadSignature, Signatures
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +46,40 @@ class Access:
     REMEMBERED_MAX: ClassVar[int] = 1000
     """Of more keys than this the one that was looked up first is looked up again."""
 
-    def __init__(self, database: Database, monotonic: Callable[[], float], cached_s: float) -> None:
+    def __init__(
+        self, database: Database, signatures: Signatures, monotonic: Callable[[], float], cached_s: float
+    ) -> None:
         self.database = database
+        self.signatures = signatures
         self.monotonic = monotonic
         self.cached_s = cached_s
         self.remembered: dict[str, tuple[float, Stored]] = {}
 
-    async def authenticate(self, headers: Headers) -> Principal:
+    async def authenticate(self, asked: Asked) -> Principal:
         """Whose request it is. Raises `Problem` 401 when that is nobody."""
-        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if asked.is_signed:
+            return await self.signed_by(asked)
+        scheme, _, token = asked.authorization.partition(" ")
         if not token:
-            raise nobody("Send your key in Authorization: Bearer tk_….", 'Bearer realm="topups"')
+            raise nobody("Send your key in Authorization: Bearer tk_…, or sign.", 'Bearer realm="topups"')
         name = name_of(token.strip()) if scheme.lower() == "bearer" else None
         stored = await self.known(name) if name else None
         if stored is None or not self.matches(stored, token.strip()) or not self.is_good(stored):
             raise nobody("This key is not one, or no longer.", 'Bearer realm="topups", error="invalid_token"')
+        return stored.principal
+
+    async def signed_by(self, asked: Asked) -> Principal:
+        """Who signed it. The nonce last: only what is rightly signed uses one up."""
+        try:
+            claim = self.signatures.claimed(asked)
+            stored = await self.known(claim.key)
+            self.signatures.verify(claim, asked)
+            if stored is None or not self.is_good(stored):
+                raise BadSignature("There is no such key, or no longer.")
+            if not await self.signatures.spend(claim):
+                raise BadSignature("This nonce was used: draw another for each request.", "x-acs-signature-nonce")
+        except BadSignature as bad:
+            raise nobody(str(bad), ALGORITHM, bad.at) from None
         return stored.principal
 
     def matches(self, stored: Stored, token: str) -> bool:
@@ -112,8 +131,9 @@ class Access:
         return Stored(Principal(row["principal"], row["tenant"], scopes, name), row["sha256"], row["revoked_at"])
 
 
-def nobody(message: str, challenge: str) -> Problem:
-    return Problem(401, "unauthenticated", message, at="Authorization", headers={"WWW-Authenticate": challenge})
+def nobody(message: str, challenge: str, at: str = "Authorization") -> Problem:
+    """Whoever asks is not known, and how they could make themselves known."""
+    return Problem(401, "unauthenticated", message, at=at, headers={"WWW-Authenticate": challenge})
 
 
 class Authenticated:
@@ -128,7 +148,8 @@ class Authenticated:
             return
         access: Access = scope["app"].state.service.access
         try:
-            principal = await access.authenticate(Headers(scope=scope))
+            asked, receive = await _asked(scope, receive)
+            principal = await access.authenticate(asked)
         except Problem as refusal:
             await respond(refusal.answer)(scope, receive, send)
             return
@@ -138,6 +159,25 @@ class Authenticated:
         scope.setdefault("state", {})["principal"] = principal
         with acting_for(principal.tenant), acting(principal.name):
             await self.app(scope, receive, send)
+
+
+async def _asked(scope: AsgiScope, receive: Receive) -> tuple[Asked, Receive]:
+    """The request as it came, and whoever hears it after us. The body is read where it is signed: `Limits` has bounded it."""
+    asked = Asked(
+        method=scope["method"],
+        path=scope["raw_path"].decode("latin-1"),
+        query=scope["query_string"].decode("latin-1"),
+        headers=[(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]],
+    )
+    if not asked.is_signed:
+        return asked, receive
+    body = await Request(scope, receive).body()
+    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return replace(asked, body=body), again
 
 
 async def principal_of(request: Request) -> Principal:

@@ -55,6 +55,14 @@ class NewKey:
         return name_of(self.token) or ""
 
 
+@dataclass(frozen=True, slots=True)
+class Provided:
+    """What a deployment says of keys: those that it is to have, and the names of those that are good no longer."""
+
+    keys: tuple[NewKey, ...] = ()
+    revoked: tuple[str, ...] = ()
+
+
 def name_of(token: str) -> str | None:
     """The name in a key; None if it is not one."""
     found = TOKEN.fullmatch(token)
@@ -99,18 +107,23 @@ def _one(number: int, entry: str) -> NewKey:
         raise BadKey(f"entry {number} of API_KEYS is not tenant/principal:scope,scope:key: {error}") from None
 
 
-async def provide(connection: "asyncpg.Connection[asyncpg.Record]", keys: Sequence[NewKey]) -> None:
-    """Have these keys stored, as a fresh deployment needs them. One that was revoked stays so.
+async def provide(connection: "asyncpg.Connection[asyncpg.Record]", provided: Provided) -> None:
+    """Have these keys stored, as a fresh deployment needs them, or revoked. One that was revoked stays so.
 
     Raises `BadKey` when a name is taken by another key.
     """
-    rows = await connection.fetch("SELECT key, sha256 FROM api_keys WHERE key = ANY($1)", [key.name for key in keys])
+    names = [key.name for key in provided.keys]
+    rows = await connection.fetch(
+        "SELECT key, sha256, revoked_at FROM api_keys WHERE key = ANY($1)", [*names, *provided.revoked]
+    )
     there = {row["key"]: row["sha256"] for row in rows}
-    for key in keys:
+    for key in provided.keys:
         if key.name not in there:
             await store(connection, key)
         elif there[key.name] != digest_of(key.token):
             raise BadKey(f"the name {key.name!r} is another key's in this database: give the new one a name of its own")
+    for name in set(provided.revoked) - {row["key"] for row in rows if row["revoked_at"]}:
+        await revoke(connection, name)
 
 
 async def store(connection: "asyncpg.Connection[asyncpg.Record]", key: NewKey) -> None:

@@ -19,6 +19,7 @@ from reference_impl.environments import Mixed, owner_of
 from reference_impl.logs import clean, configure
 from reference_impl.parts import Parts
 from reference_impl.service import World, running
+from reference_impl.signatures import derived, secrets_in
 from reference_impl.timeline import Moment, NoSuchTopUp, timeline
 
 if TYPE_CHECKING:
@@ -91,6 +92,22 @@ def make_key(
         fail(str(error))
     typer.echo(f"{key.token}")
     typer.echo(f"the key {key.name} of {principal} at {tenant}, good for {', '.join(key.scopes)}", err=True)
+
+
+@keys.command("secret")
+def signing_secret(
+    name: Annotated[str, typer.Argument(help="The key's name: what stands between its two first _.")],
+) -> None:
+    """The secret with which the holder of a key signs requests. It is derived from the newest SIGNING_SECRET, and kept nowhere."""
+    try:
+        known = secrets_in(os.environ.get("SIGNING_SECRET", ""))
+    except ValueError as error:
+        fail(str(error))
+    if not known:
+        fail("set SIGNING_SECRET to what the service has")
+    if all(row["key"] != name for row in at_the_database(listed)):
+        fail(f"there is no key {name!r}: `keys list` shows those that there are")
+    typer.echo(derived(known[0], name))
 
 
 @keys.command("revoke")

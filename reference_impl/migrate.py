@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import asyncpg
 
-from reference_impl.api_keys import NewKey, provide
+from reference_impl.api_keys import Provided, provide
 from reference_impl.environments import stamp
 
 FOLDER = Path(__file__).parent / "migrations"
@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parent / "migrations"
 _BOOKKEEPING = """
 CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL)
 """
+NO_KEYS = Provided()
 _LOCK = 7_021_001
 """Any number that nobody else takes: services that start together migrate one after another."""
 
@@ -45,7 +46,7 @@ class Schema:
 async def migrate(
     url: str,
     environment: str,
-    keys: Sequence[NewKey] = (),
+    keys: Provided = NO_KEYS,
     folder: Path = FOLDER,
     further: Sequence[tuple[str, str]] = (),
 ) -> list[str]:
@@ -61,7 +62,7 @@ async def migrate(
             done = {row["name"]: row["sha256"] for row in await connection.fetch("SELECT name, sha256 FROM migrations")}
             applied = [name for name, sql in files if await _apply(connection, name, sql, done.get(name))]
             await stamp(connection, environment)
-            if keys:
+            if keys != NO_KEYS:
                 await provide(connection, keys)
             return applied
     finally:

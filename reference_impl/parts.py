@@ -19,6 +19,7 @@ from reference_impl.outbox import Outbox
 from reference_impl.provider import ProviderClient
 from reference_impl.reconciler import Reconciler
 from reference_impl.refunds import Refunds
+from reference_impl.signatures import Signatures
 from reference_impl.states import States
 from reference_impl.verifier import Verifier
 
@@ -29,6 +30,7 @@ class Parts:
 
     database: type[Database] = Database
     access: type[Access] = Access
+    signatures: type[Signatures] = Signatures
     initiation: type[Initiation] = Initiation
     callbacks: type[CallbackIntake] = CallbackIntake
     verifier: type[Verifier] = Verifier

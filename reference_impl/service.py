@@ -82,7 +82,12 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             await stack.enter_async_context(parts.database(job).open(settings.database_url))
             for job in (Job.API, Job.CALLBACKS, Job.RECONCILER)
         ]
-        access = parts.access(database, world.monotonic, settings.access_cache_s)
+        access = parts.access(
+            database,
+            parts.signatures(database, world.now, settings.signing_secrets),
+            world.monotonic,
+            settings.access_cache_s,
+        )
         audit = parts.audit(of_reconciler, world.now)
         await audit.configured(settings.described(), settings.deployed_by)
         flags = parts.flags(of_reconciler, audit, world.now)

@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from reference_impl.api_keys import NewKey, parse
+from reference_impl.api_keys import Provided, parse
 from reference_impl.environments import strangers
+from reference_impl.signatures import secrets_in
 from reference_impl.verifier import DIALECTS
 
 
@@ -36,6 +37,11 @@ class Settings(BaseSettings):
     api_keys: SecretStr = SecretStr("")
     """Keys that a fresh database is given: `tenant/principal:scope,scope:key`, separated by spaces. Others are made by
     `python -m reference_impl keys make`."""
+    revoked_keys: str = ""
+    """Names of keys that are revoked when the service starts, for good, separated by spaces."""
+    signing_secret: SecretStr = SecretStr("")
+    """What the secrets of those who sign their requests are derived from; several, separated by spaces, while it is being
+    rotated. Empty: nobody's signature is taken."""
     merchant: str = Field(min_length=1)
     environment: str = Field(min_length=1)
 
@@ -86,9 +92,20 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def provided_keys(self) -> tuple[NewKey, ...]:
-        """The keys in `API_KEYS`."""
-        return parse(self.api_keys.get_secret_value())
+    def provided_keys(self) -> Provided:
+        """What `API_KEYS` and `REVOKED_KEYS` say of keys."""
+        return Provided(parse(self.api_keys.get_secret_value()), tuple(self.revoked_keys.split()))
+
+    @property
+    def signing_secrets(self) -> tuple[str, ...]:
+        """The secrets in `SIGNING_SECRET`."""
+        return secrets_in(self.signing_secret.get_secret_value())
+
+    @field_validator("signing_secret")
+    @classmethod
+    def _are_long(cls, secret: SecretStr) -> SecretStr:
+        secrets_in(secret.get_secret_value())
+        return secret
 
     @field_validator("api_keys")
     @classmethod

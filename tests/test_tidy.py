@@ -39,7 +39,15 @@ FLOORS = (
         "harness.invariants",
     ),
     (
-        *("harness.amounts", "harness.outcomes", "harness.cache", "harness.users", "harness.wire", "harness.provider"),
+        *(
+            "harness.amounts",
+            "harness.outcomes",
+            "harness.transport",
+            "harness.cache",
+            "harness.users",
+            "harness.wire",
+            "harness.provider",
+        ),
         "harness.serving",
     ),
     (

@@ -24,6 +24,7 @@ THEMES: Mapping[str, tuple[str, ...]] = {
     "the wrong amount": ("credit-matches-payment", "charged-as-ordered", "balance-is-sum-of-entries"),
     "charged again": ("captured-at-most-once", "same-key-same-answer", "provider-is-not-hammered"),
     "money that goes back": ("reversed-once", "refunded-at-most-once"),
+    "who may do what": ("access-is-kept",),
     "what people are told": ("told-the-truth", "status-never-goes-back", "transitions-are-legal"),
 }
 """What planted bugs do to people, and the promises that are about it."""

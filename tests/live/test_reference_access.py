@@ -1,14 +1,18 @@
 """Who may do what, on a real PostgreSQL: keys, scopes, revocation, and the commands that make and revoke them."""
 
 import asyncio
+import hashlib
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -20,6 +24,7 @@ from reference_impl.access import Access, Needs, Principal, Stored
 from reference_impl.api_keys import BadKey, Scope, digest_of, draw, name_of, parse
 from reference_impl.parts import Parts
 from reference_impl.routes import face
+from reference_impl.signatures import Asked, canonical, derived, signed_with
 
 OPEN = {"/healthz", "/metrics", "/callbacks/standard-webhooks"}
 """What takes no key."""
@@ -163,6 +168,18 @@ def test_a_revoked_key_is_refused_within_what_is_stated(database_url: str) -> No
     run(story())
 
 
+def test_a_deployment_says_which_keys_are_good_no_longer(database_url: str) -> None:
+    """From its start on, for good; also one that it is just given."""
+
+    async def story() -> None:
+        for said in ("till gone", ""):
+            async with bench(database_url, revoked_keys=said, opened=False) as b:
+                assert await ask(b) == 401
+                assert (await b.client.get("/admin/findings", headers=EVE)).status_code == 200
+
+    run(story())
+
+
 def test_what_is_remembered_is_bounded(database_url: str) -> None:
     class Forgetful(Access):
         REMEMBERED_MAX = 1
@@ -191,7 +208,7 @@ def test_any_changed_character_makes_it_another_key(at: int, to: str) -> None:
     stored = Stored(Principal("till", "main", frozenset(), key.name), digest_of(key.token), None)
     at %= len(key.token)
     changed = key.token[:at] + to + key.token[at + 1 :]
-    access = Access(None, Clock(), 10)  # type: ignore[arg-type] # nothing is looked up
+    access = Access(None, None, Clock(), 10)  # type: ignore[arg-type] # nothing is looked up
     assert access.matches(stored, key.token)
     assert access.matches(stored, changed) == (changed == key.token)
     assert name_of(changed) != key.name or changed[3 + len(key.name)] == "_"
@@ -270,5 +287,111 @@ def test_keys_are_made_listed_and_revoked_at_a_terminal(database_url: str) -> No
             assert "revoked" in (await keys("list")).stdout
             refused: Any = await keys("make", "till", "--tenant", "other", "--scope", "read")
             assert (refused.returncode, "tenant 'main'" in refused.stderr) == (2, True)
+
+    run(story())
+
+
+SIGNING = "a-secret-of-the-test-that-is-long-enough"
+
+
+def signing(
+    b: Bench, method: str, path: str, body: bytes = b"", key: str = "till", nonce: str = "", **more: str
+) -> httpx.Request:
+    """A request that an honest client signs."""
+    request = b.client.build_request(method, path, content=body)
+    del request.headers["Authorization"]
+    request.headers.update(
+        {
+            "x-acs-date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "x-acs-signature-nonce": nonce or uuid4().hex,
+            "x-acs-content-sha256": hashlib.sha256(body).hexdigest(),
+            "x-customer": "ann",
+            **more,
+        }
+    )
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    names = sorted(
+        name for name in headers if name.startswith("x-") or name in ("host", "content-type", "idempotency-key")
+    )
+    asked = Asked(method=method, path=request.url.path, query=request.url.query.decode(), headers=list(headers.items()))
+    signature = signed_with(derived(SIGNING, key), canonical(asked, names, headers))
+    request.headers["Authorization"] = (
+        f"ACS3-HMAC-SHA256 Credential={key},SignedHeaders={';'.join(names)},Signature={signature}"
+    )
+    return request
+
+
+async def sent(b: Bench, request: httpx.Request) -> int:
+    """The status; the very same request may be sent again."""
+    return (await b.client.send(request)).status_code
+
+
+def test_who_signs_needs_no_key_and_may_what_the_key_may(database_url: str) -> None:
+    async def story() -> None:
+        async with bench(database_url, signing_secret=SIGNING) as b:
+            body = b'{"account": "acc", "amount_minor": 1000, "currency": "EUR", "method": "redirect"}'
+            more = {"content-type": "application/json", "idempotency-key": "k1"}
+            made = await b.client.send(signing(b, "POST", "/v1/top-ups", body, **more))
+            assert made.status_code == 201, made.text
+            assert await sent(b, signing(b, "GET", "/v1/discrepancies?account=acc")) == 200
+            assert await sent(b, signing(b, "GET", "/admin/findings")) == 200
+            assert await sent(b, signing(b, "GET", "/v1/accounts/acc/balance", key="eve")) == 403
+            assert await sent(b, signing(b, "GET", "/v1/accounts/acc/balance", key="nobody")) == 401
+            refused = await b.client.send(signing(b, "GET", "/v1/accounts/acc/balance", nonce="n" * 129))
+            assert (refused.status_code, refused.json()["error"]["field"]) == (401, "x-acs-signature-nonce")
+            assert refused.headers["WWW-Authenticate"] == "ACS3-HMAC-SHA256"
+            await b.database.execute("UPDATE api_keys SET revoked_at = now() WHERE key = 'till'")
+            b.service.access.remembered.clear()
+            assert await sent(b, signing(b, "GET", "/v1/accounts/acc/balance")) == 401
+
+    run(story())
+
+
+def test_a_signed_request_is_good_once_also_across_a_restart(database_url: str) -> None:
+    """However many come at once, one is taken; and whoever starts anew remembers it."""
+
+    async def story() -> None:
+        async with bench(database_url, signing_secret=SIGNING) as b:
+            request = signing(b, "GET", "/v1/accounts/acc/balance")
+            answers = await asyncio.gather(*(sent(b, request) for _ in range(5)))
+            assert sorted(answers) == [200, 401, 401, 401, 401]
+        async with bench(database_url, signing_secret=SIGNING, opened=False) as b:
+            assert await sent(b, request) == 401
+            # What was wrongly signed uses up nobody's nonce.
+            honest = signing(b, "GET", "/v1/accounts/acc/balance", nonce="n1")
+            changed = signing(b, "GET", "/v1/accounts/acc/balance", nonce="n1")
+            changed.headers["x-customer"] = "bob"
+            assert [await sent(b, each) for each in (changed, honest, honest)] == [401, 200, 401]
+
+    run(story())
+
+
+def test_nonces_are_forgotten_when_their_date_is_too_old(database_url: str) -> None:
+    async def story() -> None:
+        async with bench(database_url, signing_secret=SIGNING) as b:
+            await b.database.execute("INSERT INTO nonces VALUES ('till', 'old', now() - interval '1 second')")
+            assert await sent(b, signing(b, "GET", "/v1/accounts/acc/balance", nonce="new")) == 200
+            assert [row[0] for row in await b.database.fetch("SELECT nonce FROM nonces")] == ["new"]
+
+    run(story())
+
+
+def test_without_a_signing_secret_nobodys_signature_is_taken(database_url: str) -> None:
+    async def story() -> None:
+        async with bench(database_url) as b:
+            assert await sent(b, signing(b, "GET", "/v1/accounts/acc/balance")) == 401
+
+    run(story())
+
+
+def test_a_signing_secret_is_shown_at_a_terminal(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with bench(database_url):
+            monkeypatch.delenv("SIGNING_SECRET", raising=False)
+            assert (await asyncio.to_thread(command, database_url, "secret", "till")).returncode == 2
+            monkeypatch.setenv("SIGNING_SECRET", SIGNING)
+            told = await asyncio.to_thread(command, database_url, "secret", "till")
+            assert told.stdout.strip() == derived(SIGNING, "till")
+            assert (await asyncio.to_thread(command, database_url, "secret", "nobody")).returncode == 2
 
     run(story())

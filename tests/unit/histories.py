@@ -147,6 +147,10 @@ class Story:
         about = {"account": self._money["account"]} | facts
         return self._client("answered", "status", f"{look}{n}", 1, **about | answer | more)
 
+    def trespasses(self, who: str, operation: str, outcome: str, status: int | None, **facts: Any) -> Event:
+        """One of the target's other principals asks, and is answered."""
+        return self._client("answered", operation, "x1", 1, asked_by=who, outcome=outcome, status=status, **facts)
+
     def done(self, operation: str, id: str, outcome: str = "done") -> Event:
         """An operation that no promise is about."""
         return self._client("answered", operation, id, 1, outcome=outcome, status=None, because="")

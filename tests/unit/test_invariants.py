@@ -347,6 +347,39 @@ def a_payment_and_no_client(story: Story) -> None:
     story.captured()
 
 
+# access-is-kept
+
+
+@holds("access-is-kept")
+def everybody_is_refused_what_is_not_theirs(story: Story) -> None:
+    story.trespasses("stranger", "balance", "not-done", 404)
+    story.trespasses("former", "status", "not-done", 401)
+    story.trespasses("initiator", "reconcile", "not-done", 403)
+    story.trespasses("initiator", "top_up", "done", 201)
+    story.done("reconcile", "r1")
+
+
+@broken("access-is-kept", "another tenant asked for balance about A and was served (200)")
+def another_tenant_reads_a_balance(story: Story) -> None:
+    story.trespasses("stranger", "balance", "done", 200, account="A")
+
+
+@broken("access-is-kept", "a key that may not asked for compare and was served (200)")
+def a_till_compares_the_books(story: Story) -> None:
+    story.trespasses("initiator", "compare", "done", 200)
+
+
+@broken("access-is-kept", "a key that was revoked asked for top up about tu_1 and was served (202)")
+def whoever_has_left_comes_in(story: Story) -> None:
+    story.trespasses("former", "top_up", "done", 202, top_up="tu_1")
+
+
+@unknown("access-is-kept", "nobody asked for what was not theirs, and was answered")
+def a_trespasser_whom_nothing_answered(story: Story) -> None:
+    story.trespasses("stranger", "balance", "unknown", None)
+    story.trespasses("initiator", "status", "done", 200)
+
+
 # charged-as-ordered
 
 

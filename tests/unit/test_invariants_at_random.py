@@ -124,6 +124,7 @@ def runs(draw: st.DrawFn) -> Told:
     story, written = Story(), dict[int | str, float]()
     story.plan(about=tuple(INVARIANTS))
     story.figures(0)
+    story.trespasses("stranger", "balance", "not-done", 404, account="A")
     tellings = {wish.n: list(_moments(story, wish, written)) for wish in wishes}
     for n in draw(st.permutations([n for n, moments in tellings.items() for _ in moments])):
         tellings[n].pop(0)()
@@ -503,6 +504,11 @@ def a_deed_of_which_the_audit_log_says_nothing(events: list[Event], victim: Wish
 @anomaly("tampering-is-found")
 def a_change_that_does_not_show(events: list[Event], victim: Wish) -> list[Event]:
     return changed(events, lambda e: e.kind == "audit-line" and e["id"] == "u2", fits=True)
+
+
+@anomaly("access-is-kept")
+def another_tenant_that_is_served(events: list[Event], victim: Wish) -> list[Event]:
+    return changed(events, lambda e: e.get("asked_by") == "stranger", outcome="done", status=200)
 
 
 @anomaly("duplicates-are-counted")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.outcomes import FAILURES, STATUSES, Outcome, of_failure, of_status, together
-from harness.target import Operation, Target, TargetError, at, facts, fill, read, request, rows
+from harness.target import Operation, Target, TargetError, at, facts, fill, keys_in, read, request, rows
 from reference_impl.states import State, States
 from reference_impl.statuses import WORDS
 
@@ -167,6 +167,7 @@ def test_what_a_target_does_not_offer_is_said_with_the_reason(tmp_path: Path) ->
         "discrepancy": "it has no [operations.discrepancies]",
         "ledger-read": "it has no [operations.entries]",
         "duplicates-are-counted": "it has no [operations.figures]",
+        "access-is-kept": "its [principals] name nobody who is to be refused",
         "reconciliation-finds-all": "it has no [operations.compare]",
         "audit-is-complete": "it has no [operations.audit], or no [audited]",
         "tampering-is-found": "it has no [operations.audit], or no [rewrite]",
@@ -174,6 +175,28 @@ def test_what_a_target_does_not_offer_is_said_with_the_reason(tmp_path: Path) ->
         "status-never-goes-back": "it has no [words]",
     }
     assert read(REFERENCE).unoffered() == {}
+
+
+def test_who_asks_is_said_in_headers_with_a_key_of_their_own(tmp_path: Path) -> None:
+    """A service that asks nobody is sent nothing; a key that nobody knows is missed by name, with the remedy."""
+    assert read(written(tmp_path, MINIMAL)).asked_by() == {}
+    said = """
+[principals.default]
+headers = { Authorization = "Bearer till-{key}", X-Realm = "shop" }
+[principals.stranger]
+headers = { Authorization = "Bearer other-{key}" }
+"""
+    target = read(written(tmp_path, MINIMAL + said))
+    knowing = target.knowing(keys_in({"TOPUP_CHAOS_KEYS": "default=k1 stranger=k=2"}))
+    assert knowing.asked_by() == {"Authorization": "Bearer till-k1", "X-Realm": "shop"}
+    assert knowing.asked_by("stranger") == {"Authorization": "Bearer other-k=2"}
+    assert knowing.asked_by("former") == {}
+    asked = request(knowing.operations.top_up, "http://x", VALUES, knowing.asked_by())
+    assert asked.headers["Authorization"] == "Bearer till-k1"
+    with pytest.raises(TargetError, match=r"\[principals.stranger\] has a {key}.*TOPUP_CHAOS_KEYS=stranger="):
+        target.knowing({"default": "k1"})
+    with pytest.raises(TargetError, match=r"principals\.somebody"):
+        read(written(tmp_path, MINIMAL + '[principals.somebody]\nheaders = { A = "b" }'))
 
 
 @pytest.mark.parametrize(

@@ -365,7 +365,7 @@ def test_a_plan_has_operations_that_the_reference_or_the_world_around_it_has(nam
 def test_an_operation_is_about_one_that_comes_before_it(name: str) -> None:
     """A top-up about an account, a payment or a look about a top-up; every handle is one thing's alone."""
     of_top_ups = ("pay", "decline", "status", "forge", "refund", "give_back", "dispute", "win", "lose")
-    wanted = {"top_up": "open_account", **dict.fromkeys(of_top_ups, "top_up")}
+    wanted = {"top_up": "open_account", "balance": "open_account", **dict.fromkeys(of_top_ups, "top_up")}
     kinds: dict[str, str] = {}
     for operation in plan_of(name, 7).operations():
         assert operation.id not in kinds
