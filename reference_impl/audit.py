@@ -129,8 +129,11 @@ class AuditLog:
             await self.record(connection, action, "", {})
 
     async def configured(self, settings: Mapping[str, str], by: str) -> None:
-        """Write down a configuration that is not the one written down last, and what in it is another."""
-        async with self.database.transaction() as connection:
+        """Write down a configuration that is not the one written down last, and what in it is another.
+
+        Two that start at once may both write it down, which does no harm; and each start has to wait for no more than one look.
+        """
+        async with self.database.connection() as connection:
             known = await connection.fetchval(
                 "SELECT detail FROM audit_records WHERE action = $1 ORDER BY record DESC LIMIT 1", CONFIGURED
             )
