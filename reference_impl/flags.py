@@ -47,7 +47,7 @@ class Flags:
 
     async def change(self, flag: Flag, on: bool) -> None:
         """Put a flag on or off for every process, and write down whose doing that was: in one transaction, or nobody knows."""
-        async with self.database.transaction() as connection:
+        async with self.audit.database.transaction() as connection:
             await self.write(connection, flag, on)
             await self.write_down(connection, flag, on)
         await self.refresh()

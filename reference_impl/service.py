@@ -89,8 +89,8 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             settings.access_cache_s,
         )
         audit = parts.audit(of_reconciler, world.now)
-        await audit.configured(settings.described(), settings.deployed_by)
-        flags = parts.flags(of_reconciler, audit, world.now)
+        await parts.audit(database, world.now).configured(settings.described(), settings.deployed_by)
+        flags = parts.flags(database, audit, world.now)
         await flags.refresh()
         states, ledger, metrics = parts.states(), parts.ledger(database, flags), parts.metrics()
         outbox = parts.outbox(of_callbacks, notify_http, settings.notify_url, metrics, world.now)

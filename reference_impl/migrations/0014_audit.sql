@@ -34,6 +34,8 @@ ALTER TABLE audit_records FORCE ROW LEVEL SECURITY;
 CREATE POLICY own ON audit_records FOR INSERT TO topup_api WITH CHECK (tenant = acting_for());
 CREATE POLICY of_the_tenant_or_all ON audit_records TO topup_reconciler USING (acting_for() IN ('', tenant));
 CREATE POLICY looks ON audit_records FOR SELECT TO topup_reader USING (true);
-GRANT INSERT ON audit_records TO topup_api;
+-- A process that starts looks whether its configuration is the one written down last, and has no other connection yet.
+CREATE POLICY configured ON audit_records FOR SELECT TO topup_api USING (action = 'configuration changed');
+GRANT SELECT, INSERT ON audit_records TO topup_api;
 GRANT SELECT, INSERT ON audit_records, audit_seals TO topup_reconciler;
 GRANT SELECT ON audit_records, audit_seals TO topup_reader;

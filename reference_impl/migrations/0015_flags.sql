@@ -6,4 +6,4 @@ CREATE TABLE flags (
     changed_at timestamptz NOT NULL
 );
 GRANT SELECT, INSERT, UPDATE ON flags TO topup_reconciler;
-GRANT SELECT ON flags TO topup_reader;
+GRANT SELECT ON flags TO topup_api, topup_reader;

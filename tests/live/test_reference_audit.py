@@ -243,7 +243,7 @@ def test_a_flag_is_changed_while_customers_pay(database_url: str) -> None:
 
     async def story() -> None:
         async with bench(database_url) as b:
-            other = Flags(b.service.of_reconciler, b.service.audit, b.service.now)
+            other = Flags(b.service.database, b.service.audit, b.service.now)
             for n, to in enumerate(("on", "off", "on"), 1):
                 changed = await b.client.put("/admin/flags/post-in-one-statement", json={"to": to}, headers=EVE)
                 assert changed.json() == {"flags": {"post-in-one-statement": to == "on"}}

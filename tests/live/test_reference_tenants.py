@@ -23,7 +23,20 @@ BOTH = f"{API_KEYS} other/other:initiate,read,reconcile,admin:{OTHER_KEY}"
 
 TABLES = """SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE nspname = 'public' AND relkind = 'r' ORDER BY relname"""
-SHARED = {"principals", "api_keys", "nonces", "claims", "callbacks", "kept_back", "reading", "deployment", "migrations"}
+SHARED = {
+    "principals",
+    "api_keys",
+    "nonces",
+    "claims",
+    "callbacks",
+    "kept_back",
+    "reading",
+    "deployment",
+    "migrations",
+} | {
+    "audit_seals",
+    "flags",
+}
 """Tables in which nothing is a tenant's, or that no job sees which acts for one."""
 
 
