@@ -95,11 +95,12 @@ class Deeds:
         attempts = self._attempts.setdefault(operation.id, [])
         patience_s = operation.args.get("patience_s")
         client = self._client if patience_s is None else self._client.with_patience(float(patience_s))
+        odd = {name: value for name, value in operation.args.items() if name == "at_least_minor"}
         answer = await client.perform(
-            operation.kind, operation.id, len(attempts) + 1, self._values(operation), _principal(operation)
+            operation.kind, operation.id, len(attempts) + 1, self._values(operation), _principal(operation), **odd
         )
         attempts.append(answer.outcome)
-        if listed := {"compare": "finding", "audit": "audit-line"}.get(operation.kind):
+        if listed := {"compare": "finding", "audit": "audit-line", "reviews": "review"}.get(operation.kind):
             for row in answer.rows:
                 self._recorder.record("service", listed, id=operation.id, **row)
         named = answer.facts.get("refund" if operation.kind == "refund" else "top_up")

@@ -12,10 +12,11 @@ Who speaks, and of what (the vocabulary that invariants and reports read):
 | `harness` | of turns given to concurrent requests: `lane` (a request), `turn`, `waits` (for a lock) |
 | `harness` | `not-offered` (by this target), `load`, `settled`, `audited` |
 | `harness` | of the audit: `book-unread`, `log-scanned`, `secret-in-log` |
+| `harness` | `notified`: what a customer was told without asking |
 | `client` | `invoked`, `answered` |
 | `provider` | what its own book says: `payment`, `delivery`, `answer`, `gave-up` |
-| `service` | what it says of itself when asked: `ledger-read`, `entry`, `balance`, `transition`, `discrepancy` |
-| `service` | the same, when a plan makes it look: `finding`, `audit-line` |
+| `service` | what it says of itself: `ledger-read`, `entry`, `balance`, `transition`, `discrepancy` |
+| `service` | the same, when a plan makes it look: `finding`, `audit-line`, `review` |
 """
 
 import json

@@ -165,6 +165,10 @@ class Draft:
         """The service shows its audit log: who did what, and whether each line fits the chain."""
         self._do(Operation(id=self._next("u"), kind="audit"))
 
+    def reviews(self, at_least_minor: int) -> None:
+        """What the service would have people look at is read: top-ups of so much should be among it."""
+        self._do(Operation(id=self._next("v"), kind="reviews", args={"at_least_minor": at_least_minor}))
+
     def release(self) -> None:
         """Let go what a mood holds back."""
         self._do(Operation(id=self._next("l"), kind="release"))
@@ -180,6 +184,10 @@ class Draft:
     def forge(self, forgery: str, about: str, **args: Scalar) -> None:
         """An attacker sends a callback about a top-up's payment, and waits for the answer."""
         self._do(Operation(id=self._next("f"), kind="forge", about=about, args={"forgery": forgery, **args}))
+
+    def pause(self, seconds: float) -> None:
+        """Time passes, and nobody does anything."""
+        self._add(Wait("time-passed", seconds))
 
     def quiet(self, at_most_s: float = 10.0) -> None:
         """Wait until every callback that is due has been attempted."""

@@ -162,6 +162,13 @@ class Stack(Protocol):
         """What must never be found in a log, by name."""
         ...
 
+    def settings(self, named: str) -> AbstractAsyncContextManager[None]:
+        """While the block runs, the service is up with these settings of its target file too, and afterwards without them.
+
+        A target that has none of that name stays as it is.
+        """
+        ...
+
     @property
     def principal_keys(self) -> Mapping[str, str]:
         """The secret of each principal of the target, by name."""

@@ -38,7 +38,8 @@ class Start(_Model):
 
     `mutants` names the bugs that there are. A service in Python that is killed often starts faster when the modules in
     `preload` are imported once, and each start is a fork of the process that has them: they must not look at their
-    environment, open anything or start a thread when they are imported.
+    environment, open anything or start a thread when they are imported. `settings` are further environment variables under
+    names that the fault `settings` knows them by.
     """
 
     command: list[str]
@@ -48,6 +49,7 @@ class Start(_Model):
     preload: list[str] = Field(default_factory=list)
     mutants: list[str] = Field(default_factory=list)
     env: dict[str, str] = Field(default_factory=dict)
+    settings: dict[str, dict[str, str]] = Field(default_factory=dict)
     ready: str = "GET /healthz"
     ready_within_s: float = 20.0
 
@@ -140,6 +142,7 @@ class Operations(_Model):
     compare: Operation | None = None
     audit: Operation | None = None
     switch: Operation | None = None
+    reviews: Operation | None = None
 
     def named(self, kind: str) -> Operation | None:
         found: Operation | None = getattr(self, kind, None)
@@ -265,6 +268,16 @@ class Target(_Model):
             missing["audit-is-complete"] = "it has no [operations.audit], or no [audited]"
         if self.operations.audit is None or self.rewrite is None:
             missing["tampering-is-found"] = "it has no [operations.audit], or no [rewrite]"
+        if self.operations.reviews is None:
+            missing["odd-is-reviewed"] = "it has no [operations.reviews]"
+        if "limited_by" not in self.operations.top_up.answer:
+            missing["limits-are-kept"] = "its [operations.top_up] names no `limited_by` in the answer"
+        told = {
+            **self.start.env,
+            **{name: value for each in self.start.settings.values() for name, value in each.items()},
+        }
+        if not any("{inbox}" in value for value in told.values()):
+            missing["told-once"] = "it is not told of {inbox}, where customers' messages would go"
         if not any(self.principals.named(name) for name in ("initiator", "stranger", "former")):
             missing["access-is-kept"] = "its [principals] name nobody who is to be refused"
         if not self.words:

@@ -19,10 +19,17 @@ class Problem(Exception):
     """A request that is not served, and what to do about it."""
 
     def __init__(
-        self, status: int, code: str, message: str, *, at: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        at: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
-        self.answer = Answer(status, problem(code, message, at), headers or {})
+        self.answer = Answer(status, problem(code, message, at, more), headers or {})
 
 
 class Refused(Exception):
@@ -34,9 +41,9 @@ class Refused(Exception):
         self.status = status
 
 
-def problem(code: str, message: str, at: str | None = None) -> dict[str, Any]:
-    """The body of every error."""
-    return {"error": {"code": code, **({"field": at} if at else {}), "message": message}}
+def problem(code: str, message: str, at: str | None = None, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The body of every error; *more* is for programs."""
+    return {"error": {"code": code, **({"field": at} if at else {}), "message": message, **(more or {})}}
 
 
 def unavailable() -> Answer:

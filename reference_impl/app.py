@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reference_impl.access import Authenticated
 from reference_impl.answers import Answer, problem
-from reference_impl.limits import Limits
+from reference_impl.limits import Door, Limits
 from reference_impl.logs import correlate, current_correlation
 from reference_impl.metrics import CONTENT_TYPE
 from reference_impl.parts import Parts
@@ -44,7 +44,7 @@ def build(settings: Settings, parts: Parts | None = None, world: World | None = 
             Route("/metrics", figures),
             Mount("/", app=Authenticated(api)),
         ],
-        middleware=[Middleware(Correlation), Middleware(OneLength), Middleware(Limits)],
+        middleware=[Middleware(Correlation), Middleware(OneLength), Middleware(Limits), Middleware(Door)],
         exception_handlers={Exception: on_crash},
         lifespan=lifespan,
     )

@@ -24,7 +24,8 @@ from reference_impl.findings import (
     states_against_callbacks,
 )
 from reference_impl.money import Money
-from reference_impl.provider import OutcomeUnknown, Payment, ProviderClient
+from reference_impl.provider import ProviderClient
+from reference_impl.provider_answers import OutcomeUnknown, Payment
 
 log = structlog.get_logger()
 

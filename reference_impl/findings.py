@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reference_impl.money import Money
-from reference_impl.provider import Payment
+from reference_impl.provider_answers import Payment
 from reference_impl.states import State
 
 

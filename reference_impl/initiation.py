@@ -16,7 +16,8 @@ from reference_impl.logs import correlate, current_correlation
 from reference_impl.metrics import Metrics
 from reference_impl.money import Money
 from reference_impl.outbox import Outbox
-from reference_impl.provider import Declined, OutcomeUnknown, Payment, ProviderClient, ProviderRefused
+from reference_impl.provider import ProviderClient
+from reference_impl.provider_answers import Declined, OutcomeUnknown, Payment, ProviderRefused
 from reference_impl.states import State, States
 from reference_impl.statuses import status_of
 from reference_impl.topups import TopUp

@@ -1,4 +1,4 @@
-"""How large a request may be, and how long it may take to say what it wants: judged before anything looks at it."""
+"""How large a request may be, how long it may take to say what it wants, and who is let in: before anything looks at it."""
 
 import asyncio
 
@@ -6,6 +6,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reference_impl.admission import Admission, compartment_of
 from reference_impl.answers import Answer, problem
 from reference_impl.events import BODY_BYTES_MAX
 from reference_impl.responses import respond
@@ -45,6 +46,25 @@ class Limits:
             return whole.pop() if whole else await receive()
 
         await self.app(scope, replay, send)
+
+
+class Door:
+    """Where requests are admitted: when they have come in whole, since slow senders must not take the room of quick ones."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        compartment = compartment_of(scope["path"]) if scope["type"] == "http" else None
+        if compartment is None:
+            await self.app(scope, receive, send)
+            return
+        admission: Admission = scope["app"].state.service.admission
+        if not admission.room(compartment):
+            await respond(admission.turn_away(compartment))(scope, receive, send)
+            return
+        with admission.admitted(compartment):
+            await self.app(scope, receive, send)
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes | None:

@@ -20,6 +20,8 @@ COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "topup_provider_answers": ("Initiations, by what came of asking the provider", ("fate",)),
     "topup_discrepancies": ("Disagreements between what was stored and what the provider says", ("kind",)),
     "topup_notifications": ("Customers told, or not", ("outcome",)),
+    "topup_rate_limited": ("Requests that came too soon, by the limit that said so", ("by",)),
+    "topup_turned_away": ("Requests that were turned away at the door, by who shares the bound", ("compartment",)),
     "topup_reconciliations": ("Runs of reconciliation", ("outcome",)),
 }
 """Each counter's meaning and its labels. Every label has few values, all of them from this code and none from a stranger."""
@@ -40,6 +42,8 @@ _BEGUN: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "topup_keys": (("go",), ("replay",), ("conflict",), ("in progress",)),
     "topup_provider_answers": (("accepted",), ("failed",), ("refused",), ("unknown",)),
     "topup_notifications": (("told",), ("not delivered",)),
+    "topup_rate_limited": (("address",), ("principal",), ("customer",), ("method",), ("intent",)),
+    "topup_turned_away": (("callbacks",), ("customers",)),
     "topup_reconciliations": (("done",), ("interrupted",)),
 }
 """What stands at 0 from the beginning: of a series that is not there, nobody sees the first increase."""

@@ -41,6 +41,13 @@ class FlagBody(BaseModel):
     to: Literal["on", "off"]
 
 
+class ClosingBody(BaseModel):
+    """Close a review, and say what was found."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    note: str = Field(min_length=1, max_length=500)
+
+
 RECONCILE, ADMIN = [Depends(Needs(Scope.RECONCILE))], [Depends(Needs(Scope.ADMIN))]
 
 
@@ -120,6 +127,18 @@ async def propose(finding: Found, body: AdjustmentBody, operator: Operator, serv
 @router.post("/findings/{finding}/adjustments/{account}/approval", dependencies=ADMIN)
 async def approve(finding: Found, account: Of, operator: Operator, service: ServiceOf) -> Response:
     return _told(await service.adjustments.approve(finding, account, operator))
+
+
+@router.get("/reviews", dependencies=ADMIN)
+async def reviews(service: ServiceOf) -> Response:
+    """What is odd and nobody has looked at yet."""
+    return respond(Answer(200, {"reviews": [shown(asdict(each)) for each in await service.reviews.waiting()]}))
+
+
+@router.post("/reviews/{review}/closing", dependencies=ADMIN)
+async def close(review: Found, body: ClosingBody, operator: Operator, service: ServiceOf) -> Response:
+    await service.reviews.close(review, operator, body.note)
+    return respond(Answer(204))
 
 
 def _told(adjustment: Adjustment) -> Response:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from reference_impl.access import Access
 from reference_impl.adjustments import Adjustments
+from reference_impl.admission import Admission
 from reference_impl.audit import AuditLog
 from reference_impl.backup import Backup
+from reference_impl.breaker import CircuitBreaker
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
 from reference_impl.database import Database
@@ -17,8 +19,10 @@ from reference_impl.metrics import Metrics
 from reference_impl.migrate import Schema
 from reference_impl.outbox import Outbox
 from reference_impl.provider import ProviderClient
+from reference_impl.rates import RateLimits
 from reference_impl.reconciler import Reconciler
 from reference_impl.refunds import Refunds
+from reference_impl.reviews import Reviews
 from reference_impl.signatures import Signatures
 from reference_impl.states import States
 from reference_impl.verifier import Verifier
@@ -31,12 +35,16 @@ class Parts:
     database: type[Database] = Database
     access: type[Access] = Access
     signatures: type[Signatures] = Signatures
+    admission: type[Admission] = Admission
+    rates: type[RateLimits] = RateLimits
+    reviews: type[Reviews] = Reviews
     initiation: type[Initiation] = Initiation
     callbacks: type[CallbackIntake] = CallbackIntake
     verifier: type[Verifier] = Verifier
     states: type[States] = States
     ledger: type[Ledger] = Ledger
     provider: type[ProviderClient] = ProviderClient
+    breaker: type[CircuitBreaker] = CircuitBreaker
     refunds: type[Refunds] = Refunds
     reconciler: type[Reconciler] = Reconciler
     keys: type[IdempotencyKeys] = IdempotencyKeys

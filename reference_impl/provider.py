@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, fields
-from enum import StrEnum
 from random import Random
 from typing import Any, ClassVar, TypeVar
 
@@ -12,83 +10,29 @@ import httpx
 import stamina
 import structlog
 
+from reference_impl.breaker import CircuitBreaker, CircuitOpen
 from reference_impl.logs import current_correlation
+from reference_impl.provider_answers import (
+    Declined,
+    Fate,
+    MoneyBack,
+    NoAnswer,
+    NotReached,
+    NoTurn,
+    OutcomeUnknown,
+    Page,
+    Payment,
+    ProviderRefused,
+    ServerError,
+    document_of,
+    money_back_of,
+    page_of,
+    payment_of,
+    payments_of,
+)
 from reference_impl.topups import TopUp
 
 log = structlog.get_logger()
-
-
-class OutcomeUnknown(Exception):
-    """Nobody knows whether the provider did it. Resolved by asking again under the same key, never by a new one."""
-
-
-class NotReached(OutcomeUnknown):
-    """The provider never saw this attempt. Known not to be done, and worth trying again."""
-
-
-class NoAnswer(OutcomeUnknown):
-    """The attempt went out, and nothing that can be understood came back in time."""
-
-
-class ServerError(OutcomeUnknown):
-    """The provider says that something went wrong on its side, not when."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"the provider answered {status}")
-        self.status = status
-
-
-class Declined(Exception):
-    """The provider will not take this payment: final."""
-
-
-class ProviderRefused(Exception):
-    """The provider will not have such a request from us: our fault, and not done."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payment:
-    """A payment as the provider tells it."""
-
-    id: str
-    reference: str
-    state: str
-    amount_minor: int
-    captured_minor: int
-    currency: str
-    account: str
-    merchant: str
-    environment: str
-    refunded_minor: int
-    refunds: tuple["MoneyBack", ...]
-    disputes: tuple["MoneyBack", ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MoneyBack:
-    """A refund or a dispute as the provider tells it. `status` is open, won or lost for a dispute, empty for a refund."""
-
-    id: str
-    amount_minor: int
-    status: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Payments of which something went back, as they are now, and the number from which the list goes on."""
-
-    payments: tuple[Payment, ...]
-    following: int
-
-
-class Fate(StrEnum):
-    """What a status says about the request it answers."""
-
-    DONE = "done"
-    DECLINED = "declined"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-
 
 T = TypeVar("T")
 
@@ -117,6 +61,7 @@ class ProviderClient:
         timeout_s: float,
         attempts: int,
         random: Random,
+        breaker: CircuitBreaker,
         connections: int = CONNECTIONS,
     ) -> None:
         self.http = http
@@ -126,13 +71,17 @@ class ProviderClient:
         self.timeout_s = timeout_s
         self.attempts = attempts
         self.random = random
+        self.breaker = breaker
 
     async def create(self, top_up: TopUp) -> Payment:
         """Have the provider take the money, or find that it has: however often this is called, once.
 
         An answer that says no does not undo the doubt about an attempt before it: that one may have charged.
         """
-        return await self._until_certain(_doubting(lambda number: self._create_once(top_up, number)))
+        try:
+            return await self._until_certain(_doubting(lambda number: self._create_once(top_up, number)))
+        except CircuitOpen as unsent:
+            return self.on_open_circuit(top_up, unsent)
 
     async def refund(self, payment: str, refund: str, amount_minor: int) -> MoneyBack:
         """Have the provider give money back, or find that it has: however often this is called for one *refund*, once."""
@@ -140,7 +89,7 @@ class ProviderClient:
         async def once(attempt: int) -> MoneyBack:
             key = {"Idempotency-Key": self.refund_key(refund, attempt)}
             path, body = f"/v1/payments/{payment}/refunds", {"amount_minor": amount_minor}
-            return _money_back(await self._send(self.http.build_request("POST", path, json=body, headers=key)))
+            return money_back_of(await self._guarded(self.http.build_request("POST", path, json=body, headers=key)))
 
         return await self._until_certain(_doubting(once))
 
@@ -148,7 +97,7 @@ class ProviderClient:
         """The payments of which something went back, from a number on: what callbacks should have told."""
 
         async def attempt(_number: int) -> Page:
-            return _page(await self._send(self.http.build_request("GET", "/v1/reversals", params={"after": after})))
+            return page_of(await self._send(self.http.build_request("GET", "/v1/reversals", params={"after": after})))
 
         return await self._until_certain(attempt)
 
@@ -157,7 +106,7 @@ class ProviderClient:
 
         async def attempt(_number: int) -> list[Payment]:
             request = self.http.build_request("GET", "/v1/payments", params={"reference": reference})
-            return _payments(await self._send(request))
+            return payments_of(await self._send(request))
 
         return await self._until_certain(attempt)
 
@@ -179,6 +128,10 @@ class ProviderClient:
         """Silence is not a no: the money may have been taken."""
         raise OutcomeUnknown(f"no answer about {top_up.top_up}")
 
+    def on_open_circuit(self, top_up: TopUp, unsent: CircuitOpen) -> Payment:
+        """Nor is a request that was not sent: an attempt before it may have been, and it can still be."""
+        raise unsent
+
     def on_server_error(self, top_up: TopUp, status: int) -> Payment:
         """Neither is an error on their side."""
         raise OutcomeUnknown(f"{status} about {top_up.top_up}")
@@ -195,7 +148,7 @@ class ProviderClient:
             "POST", "/v1/payments", json=_intent(top_up), headers={"Idempotency-Key": key}
         )
         try:
-            return _payment(await self._send(request))
+            return payment_of(await self._guarded(request))
         except NoAnswer:
             return self.on_timeout(top_up)
         except ServerError as error:
@@ -205,7 +158,9 @@ class ProviderClient:
         number = 0
 
         def again(error: Exception) -> float | bool:
-            pause = self.next_attempt(number) if isinstance(error, OutcomeUnknown) else None
+            if isinstance(error, CircuitOpen) or not isinstance(error, OutcomeUnknown):
+                return False
+            pause = self.next_attempt(number)
             return False if pause is None else pause
 
         # No bounds for stamina: next_attempt is the bound.
@@ -215,6 +170,15 @@ class ProviderClient:
                 return await attempt(number)
         raise AssertionError("stamina ends by returning or raising")
 
+    async def _guarded(self, request: httpx.Request) -> object:
+        """Behind the breaker: what moves money. Queries are not: few go at once, they change nothing, and they end doubts."""
+        with self.breaker.guarded():
+            return await self._send(request)
+
+    def bound_s(self) -> float | None:
+        """How long one attempt may take as a whole, from the wait for a connection to the last byte."""
+        return self.timeout_s
+
     async def _send(self, request: httpx.Request) -> object:
         """The JSON of a success; everything else is raised."""
         request.headers["X-Correlation-Id"] = current_correlation()
@@ -222,7 +186,7 @@ class ProviderClient:
         try:
             # httpx bounds each read, and a trickle is many reads; this bounds the whole. By anyio and not by asyncio:
             # httpcore shields its closing of a connection from the one alone.
-            with anyio.fail_after(self.timeout_s):
+            with anyio.fail_after(self.bound_s()):
                 async with self.turns:
                     waiting = False
                     response = await self.http.send(request)
@@ -230,7 +194,7 @@ class ProviderClient:
             raise NotReached(f"the provider was not reached: {type(error).__name__}") from error
         except (httpx.RequestError, TimeoutError) as error:
             if waiting:
-                raise NotReached("the provider was not reached: no connection was free in time") from error
+                raise NoTurn("the provider was not reached: no connection was free in time") from error
             raise NoAnswer(f"the provider did not answer: {type(error).__name__}") from error
         log.info("provider answered", method=request.method, status=response.status_code)
         return self._judged(response)
@@ -239,7 +203,7 @@ class ProviderClient:
         status = response.status_code
         match self.classify(status):
             case Fate.DONE:
-                return _json(response)
+                return document_of(response)
             case Fate.DECLINED:
                 raise Declined("the provider declined the payment")
             case Fate.REFUSED:
@@ -277,47 +241,3 @@ def _intent(top_up: TopUp) -> dict[str, Any]:
         "merchant": top_up.merchant,
         "method": top_up.method,
     }
-
-
-def _json(response: httpx.Response) -> object:
-    try:
-        document: object = response.json()
-    except (ValueError, RecursionError) as error:
-        raise NoAnswer("the provider's answer is not JSON") from error
-    return document
-
-
-def _payments(document: object) -> list[Payment]:
-    return [_payment(item) for item in _list(document, "payments")]
-
-
-def _page(document: object) -> Page:
-    values = _read(document, {"next": int})
-    return Page(tuple(_payments(document)), values["next"])
-
-
-def _payment(document: object) -> Payment:
-    """A payment, if *document* has all of its fields in their types: half an answer is none."""
-    plain = {field.name: field.type for field in fields(Payment) if field.type in (str, int)}
-    refunds = tuple(_money_back(item) for item in _list(document, "refunds"))
-    disputes = tuple(_money_back(item, {"status": str}) for item in _list(document, "disputes"))
-    return Payment(**_read(document, plain), refunds=refunds, disputes=disputes)
-
-
-def _money_back(document: object, more: Mapping[str, type] | None = None) -> MoneyBack:
-    return MoneyBack(**_read(document, {"id": str, "amount_minor": int} | dict(more or {})))
-
-
-def _list(document: object, name: str) -> list[object]:
-    values: list[object] = _read(document, {name: list})[name]
-    return values
-
-
-def _read(document: object, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """These fields, each in its type."""
-    if not isinstance(document, dict):
-        raise NoAnswer("the provider's answer is not an object where it should be")
-    for name, kind in wanted.items():
-        if type(document.get(name)) is not kind:
-            raise NoAnswer(f"the provider's answer has no usable {name}")
-    return {name: document[name] for name in wanted}

@@ -15,7 +15,8 @@ from reference_impl.events import Event
 from reference_impl.initiation import Initiation, reply_of
 from reference_impl.logs import correlate
 from reference_impl.metrics import Metrics
-from reference_impl.provider import OutcomeUnknown, Payment, ProviderClient
+from reference_impl.provider import ProviderClient
+from reference_impl.provider_answers import OutcomeUnknown, Payment
 from reference_impl.refunds import Refunds
 from reference_impl.states import State, States
 from reference_impl.topups import TopUp
@@ -77,6 +78,7 @@ class Reconciler:
 
         outcomes = await asyncio.gather(*(one(top_up) for top_up in due))
         found = [await self.finish_refunds(), await self.hear_reversals()]
+        await self.callbacks.outbox.tell_late()
         return await self.report(due, [outcome for several in (*outcomes, *found) for outcome in several])
 
     async def due(self, connection: Connection) -> list[TopUp]:

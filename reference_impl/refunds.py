@@ -17,7 +17,8 @@ from reference_impl.events import Event
 from reference_impl.keys import Go, IdempotencyKeys, answer_of
 from reference_impl.ledger import Ledger
 from reference_impl.logs import correlate, current_correlation
-from reference_impl.provider import Declined, MoneyBack, OutcomeUnknown, ProviderClient, ProviderRefused
+from reference_impl.provider import ProviderClient
+from reference_impl.provider_answers import Declined, MoneyBack, OutcomeUnknown, ProviderRefused
 from reference_impl.states import States
 from reference_impl.topups import TopUp
 

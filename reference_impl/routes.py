@@ -10,12 +10,13 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from reference_impl import accounts, discrepancies, initiation, refunds, topups
-from reference_impl.access import Needs
+from reference_impl.access import Asking, Needs
 from reference_impl.accounts import Account
 from reference_impl.answers import Answer, Problem, problem, unavailable
 from reference_impl.api_keys import Scope
 from reference_impl.database import DATABASE_ERRORS, Connection
 from reference_impl.money import Money
+from reference_impl.rates import Asker
 from reference_impl.responses import respond
 from reference_impl.service import Service
 
@@ -83,14 +84,26 @@ async def open_account(body: AccountBody, customer: Customer, service: ServiceOf
 
 
 @router.post("/v1/top-ups", dependencies=INITIATE)
-async def top_up(body: TopUpBody, key: Key, customer: Customer, service: ServiceOf) -> Response:
+async def top_up(
+    body: TopUpBody, key: Key, customer: Customer, principal: Asking, service: ServiceOf, request: Request
+) -> Response:
+    asker = Asker(
+        address=request.client.host if request.client else "",
+        principal=principal.name,
+        tenant=principal.tenant,
+        customer=customer,
+        method=body.method,
+        account=body.account,
+        key=key,
+    )
+    await service.rates.admit(asker)
     account = await owned(service, customer, body.account)
     if account.currency != body.currency:
         raise Problem(400, "other_currency", f"This account is in {account.currency}.", at="currency")
-    request = initiation.Request(
+    wanted = initiation.Request(
         account=body.account, amount=Money(body.amount_minor, body.currency), method=body.method
     )
-    return respond(await service.initiation.start(customer, key, request))
+    return respond(await service.initiation.start(customer, key, wanted))
 
 
 @router.get("/v1/top-ups/{top_up_id}", dependencies=READ)

@@ -14,6 +14,7 @@ import structlog
 
 from reference_impl.access import Access
 from reference_impl.adjustments import Adjustments
+from reference_impl.admission import Admission, Compartment
 from reference_impl.audit import AuditLog
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
@@ -25,12 +26,17 @@ from reference_impl.metrics import Metrics
 from reference_impl.migrate import migrate
 from reference_impl.outbox import Outbox
 from reference_impl.parts import Parts
+from reference_impl.rates import RateLimits
 from reference_impl.reconciler import Reconciler
 from reference_impl.refunds import Refunds
+from reference_impl.reviews import Reviews
 from reference_impl.settings import Settings
 from reference_impl.verifier import DIALECTS
 
 log = structlog.get_logger()
+
+RATES_EVERY_S = 60.0
+"""How often the buckets of rate limits that are over are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,9 @@ class Service:
     database: Database
     of_reconciler: Database
     access: Access
+    admission: Admission
+    rates: RateLimits
+    reviews: Reviews
     initiation: Initiation
     refunds: Refunds
     callbacks: CallbackIntake
@@ -93,8 +102,13 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
         flags = parts.flags(database, audit, world.now)
         await flags.refresh()
         states, ledger, metrics = parts.states(), parts.ledger(database, flags), parts.metrics()
-        outbox = parts.outbox(of_callbacks, notify_http, settings.notify_url, metrics, world.now)
-        provider = parts.provider(provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random)
+        late_after = timedelta(seconds=settings.late_after_s)
+        outbox = parts.outbox(of_callbacks, notify_http, settings.notify_url, metrics, world.now, late_after)
+        breaker = parts.breaker(world.monotonic, settings.breaker_failures, settings.breaker_open_s)
+        provider = parts.provider(
+            provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random, breaker
+        )
+        most = {Compartment.CUSTOMERS: settings.customers_max, Compartment.CALLBACKS: settings.callbacks_max}
         keys = parts.keys(database, settings.key_lease_s, metrics, world.now)
         initiation = parts.initiation(
             database,
@@ -121,7 +135,11 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
         adjustments = parts.adjustments(
             of_reconciler, ledger, states, outbox, audit, world.now, settings.adjustment_limit_minor
         )
+        rates = parts.rates(database, settings.rates, metrics, world.now)
+        reviews = parts.reviews(of_reconciler, world.now, settings.review_amount_minor, settings.review_failures)
         async with (
+            _repeating(settings.review_every_s, reviews.look),
+            _repeating(RATES_EVERY_S if settings.rates else 0, rates.forget),
             _repeating(settings.outbox_every_s, outbox.flush),
             _repeating(settings.reconcile_every_s, reconciler.run),
             _repeating(settings.audit_every_s, audit.seal),
@@ -131,6 +149,9 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 database=database,
                 of_reconciler=of_reconciler,
                 access=access,
+                admission=parts.admission(most, metrics),
+                rates=rates,
+                reviews=reviews,
                 initiation=initiation,
                 refunds=refunds,
                 callbacks=callbacks,
@@ -150,7 +171,8 @@ def _provider_http(settings: Settings, world: World) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         base_url=settings.provider_url,
         headers={"Authorization": f"Bearer {settings.provider_api_key.get_secret_value()}"},
-        timeout=settings.provider_timeout_s,
+        # To connect; ProviderClient bounds the whole, which httpx does not: it bounds each read, and a trickle is many.
+        timeout=httpx.Timeout(None, connect=settings.provider_timeout_s),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),  # ProviderClient has its bound
         transport=world.transport,
         trust_env=False,

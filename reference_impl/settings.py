@@ -1,6 +1,7 @@
 """Everything that differs between two deployments, read from the environment once, at start-up."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from reference_impl.api_keys import Provided, parse
 from reference_impl.environments import strangers
+from reference_impl.rates import KINDS, Rate
 from reference_impl.signatures import secrets_in
 from reference_impl.verifier import DIALECTS
 
@@ -52,6 +54,28 @@ class Settings(BaseSettings):
     provider_timeout_s: float = Field(default=0.5, gt=0)
     """The bound of one attempt, as a whole."""
     provider_attempts: int = Field(default=3, ge=1)
+    breaker_failures: int = Field(default=20, ge=1)
+    """So many failed requests for money in a row open the circuit to the provider: what is asked then is not sent, but stored."""
+    breaker_open_s: float = Field(default=5, gt=0)
+    """How long the provider is then left alone, before one request tries it."""
+    customers_max: int = Field(default=200, ge=1)
+    """So many requests of customers are worked on at once; more are turned away, before anything is done about them."""
+    callbacks_max: int = Field(default=200, ge=1)
+    """The same for callbacks, of which the provider then sends more later."""
+    rate_by_address: str = ""
+    """So many requests for top-ups in so many seconds, as in `5/60`; empty: no limit. By the address that they come from."""
+    rate_by_principal: str = ""
+    rate_by_customer: str = ""
+    rate_by_method: str = ""
+    """By customer and payment method."""
+    rate_by_intent: str = ""
+    """By customer, account and idempotency key: how often one wish may be repeated."""
+    review_amount_minor: int = Field(default=10_000_000, ge=1)
+    """A top-up of so much is for people to look at. It goes on as any other."""
+    review_failures: int = Field(default=5, ge=1)
+    """So are as many failed payments of one customer in an hour, and as many requests that came too soon."""
+    review_every_s: float = Field(default=0, ge=0)
+    """How often what is odd is looked for; 0: when the queue is read."""
     reconcile_every_s: float = Field(default=0, ge=0)
     """0: only on demand."""
     compare_window_s: float = Field(default=2 * 86_400, gt=0)
@@ -67,6 +91,8 @@ class Settings(BaseSettings):
     deployed_by: str = Field(default="deployment", min_length=1, max_length=64)
     """Whose doing this configuration is, as the audit log names them."""
     outbox_every_s: float = Field(default=0.5, gt=0)
+    late_after_s: float = Field(default=900, gt=0)
+    """Who waits for longer is told so, once, when reconciliation next runs."""
     notify_url: str = ""
     """Empty: notifications are written to the log only."""
     log_level: str = "INFO"
@@ -112,6 +138,19 @@ class Settings(BaseSettings):
     def _are_keys(cls, keys: SecretStr) -> SecretStr:
         parse(keys.get_secret_value())
         return keys
+
+    @property
+    def rates(self) -> Mapping[str, Rate]:
+        """The limits of rates that there are, by what is counted."""
+        texts = {kind: getattr(self, f"rate_by_{kind}") for kind in KINDS}
+        return {kind: Rate.read(text) for kind, text in texts.items() if text}
+
+    @field_validator(*(f"rate_by_{kind}" for kind in KINDS))
+    @classmethod
+    def _is_a_rate(cls, text: str) -> str:
+        if text:
+            Rate.read(text)
+        return text
 
     @field_validator("callback_dialect")
     @classmethod

@@ -24,6 +24,7 @@ from harness.guard import inspect
 from harness.provider import ProviderControl
 from harness.stack import Link, Node, StackError, Wire
 from harness.stacks.children import Child, start_child
+from harness.stacks.inbox import Inbox
 from harness.stacks.keys import Keys, draw
 from harness.stacks.ports import LOOPBACK, free_port
 from harness.stacks.postgres import PostgresCluster
@@ -152,6 +153,12 @@ class ServiceProcess:
         _, _, module, *arguments = self.command
         return await self._preloaded.start(module, arguments, env, self.log, self._within_s)
 
+    async def restart(self, env: Mapping[str, str]) -> None:
+        """Ask it to end, and start it again with another environment."""
+        await self.stop()
+        self.env = env
+        await self.start()
+
     async def kill(self) -> None:
         """kill -9, and gone."""
         if self._child is not None:
@@ -251,6 +258,7 @@ class Processes:
         self._provider_process: ServiceProcess | None = None
         self._watching = AsyncExitStack()
         self._watch: Watch | None = None
+        self._inbox = Inbox(wire)
         self._preloads = preloads
 
     @property
@@ -307,6 +315,21 @@ class Processes:
         )
         self.nodes["service"] = self._service
         await self._service.start()
+
+    @asynccontextmanager
+    async def settings(self, named: str) -> AsyncIterator[None]:
+        """While the block runs, the service is up with these settings of its target file too."""
+        service, more = self._service, self.target.start.settings.get(named)
+        if service is None or more is None:
+            yield
+            return
+        own = service.env
+        more = fill(more, self._values(f"topups_{self._databases}"))
+        await service.restart({**own, **more})
+        try:
+            yield
+        finally:
+            await service.restart(own)
 
     async def watch(self) -> Watch:
         """Somebody who sees the service's database; the same for as long as it serves."""
@@ -392,6 +415,7 @@ class Processes:
 
     async def open_links(self, *, named: bool) -> None:
         """Taps and proxies, from the far end to the near one. Without names, the taps only count: for load."""
+        await self._inbox.open()
         service, provider = ((LOOPBACK, self._ports[name]) for name in ("service", "provider"))
         await self._open("db", Postgres if named else Opaque, self._postgres.address)
         await self._open("api", Http if named else Opaque, provider)
@@ -423,6 +447,7 @@ class Processes:
         """Everything ends; each part is ended even when another will not."""
         async with AsyncExitStack() as ends:
             ends.push_async_callback(self.provider.close)
+            ends.push_async_callback(self._inbox.close)
             ends.push_async_callback(self._watching.aclose)
             for link in self.links.values():
                 ends.push_async_callback(link.tap.close)
@@ -451,6 +476,7 @@ class Processes:
             "api": f"http://{self.links['api'].url}",
             "api_key": self._keys.api,
             "secret": self._keys.receiver,
+            "inbox": self._inbox.url,
             "merchant": MERCHANT,
             "environment": self.target.environment,
             "dialect": self.target.callbacks.dialect,

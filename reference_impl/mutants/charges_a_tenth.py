@@ -3,7 +3,8 @@ from dataclasses import replace
 from typing_extensions import override
 
 from reference_impl.mutants import mutant
-from reference_impl.provider import Payment, ProviderClient
+from reference_impl.provider import ProviderClient
+from reference_impl.provider_answers import Payment
 from reference_impl.topups import TopUp
 
 

@@ -5,7 +5,7 @@ from typing_extensions import override
 from reference_impl.comparison import Comparer
 from reference_impl.findings import Book, Class, Finding
 from reference_impl.mutants import mutant
-from reference_impl.provider import Payment
+from reference_impl.provider_answers import Payment
 
 
 @mutant(caught_by="reconciliation-finds-all", under="settled-for-more", also=("settled-in-another-currency",))

@@ -3,7 +3,7 @@ from typing_extensions import override
 from reference_impl import topups
 from reference_impl.callbacks import Outcome
 from reference_impl.mutants import mutant
-from reference_impl.provider import Payment
+from reference_impl.provider_answers import Payment
 from reference_impl.reconciler import Reconciler, events_of
 from reference_impl.topups import TopUp
 

@@ -5,7 +5,7 @@ from reference_impl.callbacks import CallbackIntake
 from reference_impl.mutants import mutant
 
 
-@mutant(caught_by="acknowledged-is-durable", under="ledger-write-failure")
+@mutant(caught_by="acknowledged-is-durable", under="ledger-write-failure", also=("database-down",))
 class SwallowsDatabaseErrors(CallbackIntake):
     """Catches every error and says thank you: what the database did not take is never sent again.
 

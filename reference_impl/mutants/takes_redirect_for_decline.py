@@ -1,7 +1,8 @@
 from typing_extensions import override
 
 from reference_impl.mutants import mutant
-from reference_impl.provider import Fate, ProviderClient
+from reference_impl.provider import ProviderClient
+from reference_impl.provider_answers import Fate
 
 
 @mutant(caught_by="told-the-truth", under="redirected-answers")

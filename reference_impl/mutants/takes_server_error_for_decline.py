@@ -1,7 +1,8 @@
 from typing_extensions import override
 
 from reference_impl.mutants import mutant
-from reference_impl.provider import Declined, Payment, ProviderClient
+from reference_impl.provider import ProviderClient
+from reference_impl.provider_answers import Declined, Payment
 from reference_impl.topups import TopUp
 
 

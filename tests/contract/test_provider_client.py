@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime
@@ -12,8 +13,10 @@ import httpx
 import pytest
 import respx
 
+from reference_impl.breaker import CircuitBreaker, CircuitOpen
 from reference_impl.logs import correlate
-from reference_impl.provider import (
+from reference_impl.provider import ProviderClient
+from reference_impl.provider_answers import (
     Declined,
     Fate,
     MoneyBack,
@@ -21,7 +24,6 @@ from reference_impl.provider import (
     OutcomeUnknown,
     Page,
     Payment,
-    ProviderClient,
     ProviderRefused,
 )
 from reference_impl.topups import TopUp
@@ -64,6 +66,11 @@ PAYMENT: dict[str, Any] = {
 }
 
 
+def closed() -> CircuitBreaker:
+    """A circuit that nothing in these tests opens."""
+    return CircuitBreaker(time.monotonic, failures_max=10**6, open_s=1)
+
+
 class Impatient(ProviderClient):
     """The client, with no pause worth waiting for."""
 
@@ -81,7 +88,7 @@ def query(timeout_s: float = 1.0) -> list[Payment]:
 async def _with_client(ask: Callable[[ProviderClient], Awaitable[T]], timeout_s: float) -> T:
     correlate(TOP_UP.correlation)
     async with httpx.AsyncClient(base_url=URL, headers={"Authorization": "Bearer sk"}) as http:
-        return await ask(Impatient(http, timeout_s, ATTEMPTS, Random(7)))
+        return await ask(Impatient(http, timeout_s, ATTEMPTS, Random(7), closed()))
 
 
 def keys(route: respx.Route) -> list[str]:
@@ -350,7 +357,7 @@ def test_half_a_page_is_none(respx_mock: respx.MockRouter, garbage: Any) -> None
 
 def test_every_status_has_a_fate() -> None:
     """Only an explicit success is one, and no status of the server's own trouble is a no."""
-    client = Impatient(httpx.AsyncClient(), 1, ATTEMPTS, Random(7))
+    client = Impatient(httpx.AsyncClient(), 1, ATTEMPTS, Random(7), closed())
     fates = {status: client.classify(status) for status in range(100, 600)}
     assert {status for status, fate in fates.items() if fate is Fate.DONE} == {200, 201}
     assert all(400 <= status < 500 for status, fate in fates.items() if fate in (Fate.REFUSED, Fate.DECLINED))
@@ -358,8 +365,8 @@ def test_every_status_has_a_fate() -> None:
 
 def test_the_pauses_grow_jitter_and_end() -> None:
     """Bounded in length and in number, and the same for the same seed."""
-    client = ProviderClient(httpx.AsyncClient(), 1, 9, Random(7))
-    twin = ProviderClient(httpx.AsyncClient(), 1, 9, Random(7))
+    client = ProviderClient(httpx.AsyncClient(), 1, 9, Random(7), closed())
+    twin = ProviderClient(httpx.AsyncClient(), 1, 9, Random(7), closed())
     pauses = [client.next_attempt(number) for number in range(1, 9)]
     assert pauses == [twin.next_attempt(number) for number in range(1, 9)]
     for number, pause in enumerate(pauses):
@@ -367,6 +374,34 @@ def test_the_pauses_grow_jitter_and_end() -> None:
         assert pause is not None
         assert full / 2 <= pause <= full
     assert client.next_attempt(9) is None
+
+
+def opening(at: int) -> CircuitBreaker:
+    """A circuit that opens after so many failures, and stays so."""
+    return CircuitBreaker(lambda: 0.0, failures_max=at, open_s=1)
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda c: c.create(TOP_UP), lambda c: c.refund("pay_1", "rf_1", 100)], ids=["charge", "refund"]
+)
+@respx.mock(base_url=URL)
+def test_an_open_circuit_sends_nothing_and_ends_the_retries(
+    respx_mock: respx.MockRouter, ask: Callable[[ProviderClient], Awaitable[object]]
+) -> None:
+    """Neither a yes nor a no: the outcome stays unknown. Queries go out all the same, for they end it."""
+    charges = respx_mock.post(path__startswith="/v1/payments").respond(500)
+    respx_mock.get("/v1/payments").respond(200, json={"payments": []})
+
+    async def story() -> None:
+        async with httpx.AsyncClient(base_url=URL) as http:
+            client = Impatient(http, 1.0, ATTEMPTS, Random(7), opening(at=2))
+            for _ in range(3):
+                with pytest.raises(CircuitOpen):
+                    await ask(client)
+            assert await client.payments_for("tu_1") == []
+
+    asyncio.run(story())
+    assert charges.call_count == 2
 
 
 def test_requests_that_give_up_cost_no_connection() -> None:
@@ -399,7 +434,7 @@ def test_requests_that_give_up_cost_no_connection() -> None:
         async with server:
             limits = httpx.Limits(max_connections=1)
             async with httpx.AsyncClient(base_url=url, timeout=5.0, limits=limits, trust_env=False) as http:
-                client = ProviderClient(http, 0.015, 1, Random(1), connections=1)
+                client = ProviderClient(http, 0.015, 1, Random(1), closed(), connections=1)
                 for number in range(60):
                     said |= set(await asyncio.gather(*(ask(client, rng.uniform(0, 0.03)) for _ in range(10))))
                     client.timeout_s = 2.0
@@ -408,4 +443,4 @@ def test_requests_that_give_up_cost_no_connection() -> None:
             await asyncio.gather(*filter(None, answering))
         return said
 
-    assert asyncio.run(story()) >= {"answered", "NotReached"}
+    assert asyncio.run(story()) >= {"answered", "NoTurn"}

@@ -12,7 +12,7 @@ from test_reference_secrets import SECRET, bad_provider
 from test_reference_service import Bench, bench, run
 
 from harness.stacks.ports import LOOPBACK
-from reference_impl.provider import Payment
+from reference_impl.provider_answers import Payment
 
 
 async def compare(b: Bench) -> dict[str, Any]:

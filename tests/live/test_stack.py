@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -19,7 +19,7 @@ import pytest
 from harness.cache import cache_dir
 from harness.cli import REFERENCE
 from harness.stacks.ports import is_free
-from harness.stacks.processes import Processes, processes
+from harness.stacks.processes import Processes, ServiceProcess, processes
 
 pytestmark = pytest.mark.stack
 
@@ -200,6 +200,25 @@ def test_an_interrupted_run_reports_what_it_has_and_leaves_nothing(tmp_path: Pat
     assert len(runs) >= 2
     assert {each["status"] for each in runs} == {"holds"}
     assert list(out.glob("*/report.html"))
+
+
+def test_a_service_has_other_settings_for_a_while(tmp_path: Path) -> None:
+    """Those that its target file has under a name; one that has none of that name is left alone."""
+
+    async def story() -> None:
+        async with processes(REFERENCE, tmp_path / "logs", Random(7), weather=False) as stack:
+            service = cast(ServiceProcess, stack.nodes["service"])
+            own = service.env
+            async with stack.settings("crowded"):
+                assert service.alive
+                assert service.env == {**own, **stack.target.start.settings["crowded"]} != own
+                ours = descendants(os.getpid())
+                async with stack.settings("unheard-of"):
+                    assert descendants(os.getpid()) == ours
+            assert service.alive
+            assert service.env == own
+
+    run(story())
 
 
 def test_a_fault_around_nothing_is_unknown(tmp_path: Path) -> None:

@@ -94,7 +94,8 @@ class Story:
 
     def unanswered(self, n: int = 1, *, attempt: int = 1) -> Event:
         """The answer never came: it may have been carried out."""
-        return self.told(n, None, attempt=attempt, outcome="unknown", status=None, top_up=None)
+        because = "no answer in time: it may have been carried out"
+        return self.told(n, None, attempt=attempt, outcome="unknown", status=None, top_up=None, because=because)
 
     def refused(self, n: int = 1, *, status: int = 422) -> Event:
         return self.told(n, None, outcome="not-done", status=status, top_up=None)

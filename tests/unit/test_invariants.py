@@ -1364,6 +1364,239 @@ def nobody_waited(story: Story) -> None:
     story.gave_up()
 
 
+# answered-in-time
+
+
+def trouble(story: Story, fault: str = "stall", id: str = "x1", **args: Any) -> None:
+    story.event("harness", "fault-began", id=id, fault=fault, args=args or {"link": "api"})
+
+
+@holds("answered-in-time")
+def not_yet_is_an_answer(story: Story) -> None:
+    trouble(story)
+    story.asks()
+    story.told(status=202, outcome="unknown", because="accepted, and not yet decided")
+
+
+@broken("answered-in-time", "top_up t1 had no answer after 4.0 s, and the way to the service was clear")
+def silence_while_the_provider_hangs(story: Story) -> None:
+    trouble(story, "mood", "x0", mood="delay")
+    trouble(story)
+    story.asks()
+    story.later(3.99)
+    story.unanswered()
+    story.fault_ended("x1", 1)
+
+
+@broken("answered-in-time", "top_up t1 had no answer after 0.0 s, and the way to the service was clear")
+def silence_while_the_database_is_a_little_late(story: Story) -> None:
+    trouble(story, "latency", link="db", ms=50)
+    story.asks()
+    story.unanswered()
+
+
+@unknown("answered-in-time", "no customer asked for anything while only something behind the service was in trouble")
+def silence_while_the_database_is_very_late(story: Story) -> None:
+    trouble(story, "latency", link="db", ms=51)
+    story.asks()
+    story.unanswered()
+
+
+@unknown("answered-in-time", "no customer asked for anything while only something behind the service was in trouble")
+def silence_while_the_database_is_gone(story: Story) -> None:
+    trouble(story, "refuse", link="db")
+    story.asks()
+    story.unanswered()
+
+
+@unknown("answered-in-time", "no customer asked for anything while only something behind the service was in trouble")
+def silence_on_a_way_that_is_broken_too(story: Story) -> None:
+    trouble(story)
+    trouble(story, "lose-answers", "x2", link="edge")
+    story.asks()
+    story.unanswered()
+
+
+@unknown("answered-in-time", "no customer asked for anything while only something behind the service was in trouble")
+def silence_after_the_trouble_was_over(story: Story) -> None:
+    trouble(story)
+    story.fault_ended("x1", 1)
+    story.asks()
+    story.unanswered()
+
+
+@unknown("answered-in-time", "the service was under load")
+def silence_under_load(story: Story) -> None:
+    trouble(story)
+    story.asks()
+    story.unanswered()
+    story.event("harness", "load", summary="")
+
+
+@unknown("answered-in-time", "no customer asked for anything while only something behind the service was in trouble")
+def an_operator_who_waits_for_what_takes_long(story: Story) -> None:
+    trouble(story)
+    story.event("client", "invoked", operation="reconcile", id="r1", attempt=1)
+    story.event(
+        "client",
+        "answered",
+        operation="reconcile",
+        id="r1",
+        attempt=1,
+        outcome="unknown",
+        status=None,
+        because="no answer in time: it may have been carried out",
+    )
+
+
+# limits-are-kept
+
+LIMIT: dict[str, Any] = {"limited_by": "customer", "limit": 2, "window_s": 10, "customer": "ann"}
+
+
+def served(story: Story, n: int, customer: str = "ann") -> None:
+    story.asks(n, customer=customer)
+    story.told(n, customer=customer)
+
+
+def denied(story: Story, n: int, wait_s: float) -> None:
+    story.asks(n, customer="ann")
+    story.told(n, None, outcome="not-done", status=429, top_up=None, wait_s=wait_s, **LIMIT)
+
+
+@holds("limits-are-kept")
+def two_at_once_and_the_third_when_its_turn_has_come(story: Story) -> None:
+    served(story, 1)
+    served(story, 2)
+    denied(story, 3, 4.9)
+    story.later(5)
+    served(story, 4)
+    for n in range(5, 10):
+        served(story, n, "bob")
+
+
+@broken("limits-are-kept", "3 requests were served within 4.9 s, and 2 in 10 s is the limit")
+def three_before_the_turn_of_the_third(story: Story) -> None:
+    served(story, 1)
+    served(story, 2)
+    denied(story, 3, 4.9)
+    story.later(4.8)
+    served(story, 4)
+
+
+@broken("limits-are-kept", "t4 was turned away 5.0 s after one that was told to wait 4.9 s")
+def told_to_wait_and_turned_away_after_that(story: Story) -> None:
+    served(story, 1)
+    served(story, 2)
+    denied(story, 3, 4.9)
+    story.later(4.99)
+    denied(story, 4, 9.9)
+
+
+@holds("limits-are-kept")
+def turned_away_before_he_had_waited_as_he_was_told(story: Story) -> None:
+    served(story, 1)
+    served(story, 2)
+    denied(story, 3, 4.9)
+    story.later(4.8)
+    denied(story, 4, 0.1)
+
+
+@holds("limits-are-kept")
+def turned_away_because_he_was_served_meanwhile(story: Story) -> None:
+    served(story, 1)
+    served(story, 2)
+    denied(story, 3, 4.9)
+    story.later(5)
+    served(story, 4)
+    denied(story, 5, 4.9)
+
+
+@unknown("limits-are-kept", "nobody was told that he asks too often")
+def refused_for_something_else(story: Story) -> None:
+    story.asks()
+    story.refused()
+
+
+# told-once
+
+
+def notified(story: Story, n: int = 1, status: str = "Processing") -> None:
+    story.event("harness", "notified", top_up=f"tu_{n}", status=status, customer="ann")
+
+
+@holds("told-once")
+def told_that_it_is_late_and_then_that_it_has_come(story: Story) -> None:
+    notified(story)
+    notified(story, 2)
+    notified(story, status="Credit applied")
+
+
+@broken("told-once", "the customer of tu_1 was told 'Processing' 2 times")
+def told_again_that_it_is_late(story: Story) -> None:
+    notified(story)
+    notified(story, status="Payment failed")
+    notified(story)
+
+
+@unknown("told-once", "no notified in the history")
+def nobody_was_told_anything(story: Story) -> None:
+    story.asks()
+
+
+# odd-is-reviewed
+
+
+def reviews(story: Story, *about: str) -> None:
+    facts = {"operation": "reviews", "id": "v1", "attempt": 1, "at_least_minor": 500}
+    story.event("client", "answered", outcome="done", status=200, **facts)
+    for each in about:
+        story.event("service", "review", id="v1", about=each)
+
+
+@holds("odd-is-reviewed")
+def a_high_amount_that_is_served_and_listed(story: Story) -> None:
+    story.asks()
+    story.told()
+    story.asks(2, amount_minor=499)
+    story.refused(2, status=403)
+    reviews(story, "tu_1")
+
+
+@broken("odd-is-reviewed", "t1 was refused for its amount with 403")
+def a_high_amount_that_is_denied(story: Story) -> None:
+    story.asks()
+    story.refused(status=403)
+    reviews(story)
+
+
+@broken("odd-is-reviewed", "tu_1 is not among what is to be reviewed")
+def a_high_amount_that_nobody_hears_of(story: Story) -> None:
+    story.asks()
+    story.told()
+    reviews(story, "tu_2")
+
+
+@holds("odd-is-reviewed")
+def a_high_amount_that_the_card_did_not_have(story: Story) -> None:
+    story.asks()
+    story.refused(status=402)
+    reviews(story)
+
+
+@unknown("odd-is-reviewed", "nobody asked for 500 minor units or more")
+def nothing_that_is_odd(story: Story) -> None:
+    story.asks(amount_minor=499)
+    story.told(amount_minor=499)
+    reviews(story)
+
+
+@unknown("odd-is-reviewed", "what is to be reviewed was never read")
+def a_queue_that_nobody_read(story: Story) -> None:
+    story.asks()
+    story.told()
+
+
 # provider-is-not-hammered
 
 

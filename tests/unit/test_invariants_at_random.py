@@ -123,6 +123,8 @@ def runs(draw: st.DrawFn) -> Told:
     ]
     story, written = Story(), dict[int | str, float]()
     story.plan(about=tuple(INVARIANTS))
+    _opened_while_the_provider_is_slow(story)
+    _asked_too_often(story)
     story.figures(0)
     story.trespasses("stranger", "balance", "not-done", 404, account="A")
     tellings = {wish.n: list(_moments(story, wish, written)) for wish in wishes}
@@ -132,6 +134,43 @@ def runs(draw: st.DrawFn) -> Told:
     _audit(story, wishes, written)
     victim = draw(st.sampled_from([wish for wish in wishes if wish.fate in PAID and wish.left]))
     return Told(tuple(story.events), tuple(wishes), victim)
+
+
+def _opened_while_the_provider_is_slow(story: Story) -> None:
+    story.event("harness", "fault-began", id="x1", fault="latency", args={"link": "api", "ms": 100})
+    opening = {"operation": "open_account", "id": "a1", "attempt": 1, "account": "A"}
+    story.event("client", "invoked", **opening)
+    story.event("client", "answered", **opening, outcome="done", status=201, because="201")
+    story.fault_ended("x1", 1)
+
+
+def _asked_too_often(story: Story) -> None:
+    """Somebody else, of an amount that is odd; the first is turned away, the second is served and waits for review."""
+    money = {"account": "Z", "customer": "zoe", "amount_minor": 10**12, "currency": "EUR", "method": "card"}
+    for n, answer in (
+        (97, {"outcome": "not-done", "status": 429, "because": "", "limited_by": "customer", "limit": 1} | LIMITED),
+        (98, {"outcome": "done", "status": 201, "because": "201", "top_up": "tu_98"}),
+    ):
+        asked = {"operation": "top_up", "id": f"t{n}", "attempt": 1, "key": f"k{n}", **money}
+        story.event("client", "invoked", **asked)
+        story.event("client", "answered", **asked, **answer)
+        story.later(2)
+    story.event(
+        "client",
+        "answered",
+        operation="reviews",
+        id="v1",
+        attempt=1,
+        outcome="done",
+        status=200,
+        because="200",
+        at_least_minor=10**12,
+    )
+    story.event("service", "review", id="v1", about="tu_98")
+    story.event("harness", "notified", top_up="tu_98", status="Processing", customer="zoe")
+
+
+LIMITED: dict[str, Any] = {"window_s": 1, "wait_s": 0.5}
 
 
 def _duplicates(story: Story) -> int:
@@ -555,6 +594,31 @@ def never_at_rest(events: list[Event], victim: Wish) -> list[Event]:
 @anomaly("settles-in-time")
 def given_up_by_the_provider(events: list[Event], victim: Wish) -> list[Event]:
     return after(events, last(events, "settled"), *told_by(lambda story: story.gave_up(victim.n)))
+
+
+@anomaly("answered-in-time")
+def silence_while_the_provider_is_slow(events: list[Event], victim: Wish) -> list[Event]:
+    silence = {"outcome": "unknown", "status": None, "because": "no answer in time: it may have been carried out"}
+    return changed(events, lambda e: e.kind == "answered" and e["id"] == "a1", **silence)
+
+
+@anomaly("limits-are-kept")
+def turned_away_again_after_he_had_waited(events: list[Event], victim: Wish) -> list[Event]:
+    denial = next(e for e in events if e.kind == "answered" and e["status"] == 429)
+    refusal = {name: denial[name] for name in ("outcome", "status", "limited_by", "limit", "window_s", "wait_s")}
+    events = [event for event in events if event.kind not in ("review",) and event.get("operation") != "reviews"]
+    return changed(events, lambda e: e.kind == "answered" and e["id"] == "t98", top_up=None, **refusal)
+
+
+@anomaly("told-once")
+def told_the_same_again(events: list[Event], victim: Wish) -> list[Event]:
+    told = last(events, "notified")
+    return after(events, told, told)
+
+
+@anomaly("odd-is-reviewed")
+def odd_and_not_listed(events: list[Event], victim: Wish) -> list[Event]:
+    return changed(events, lambda e: e.kind == "review", about="tu_99")
 
 
 @anomaly("provider-is-not-hammered")

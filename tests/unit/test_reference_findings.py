@@ -19,7 +19,7 @@ from reference_impl.findings import (
     states_against_callbacks,
 )
 from reference_impl.money import Money
-from reference_impl.provider import Payment
+from reference_impl.provider_answers import Payment
 
 PAID = Payment(
     id="pay_1",
