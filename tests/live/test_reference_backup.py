@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +41,18 @@ async def busy(b: Bench) -> dict[str, Any]:
 
 
 @pytest.fixture
-def other_url(database_url: str) -> str:
+def other_url(database_url: str) -> Iterator[str]:
     """A second database, empty, on the same server."""
     base, _, name = database_url.rpartition("/")
 
-    async def create() -> None:
+    async def do(statement: str) -> None:
         connection = await asyncpg.connect(f"{base}/postgres")
-        await connection.execute(f'CREATE DATABASE "{name}_other"')
+        await connection.execute(statement)
         await connection.close()
 
-    asyncio.run(create())
-    return f"{base}/{name}_other"
+    asyncio.run(do(f'CREATE DATABASE "{name}_other"'))
+    yield f"{base}/{name}_other"
+    asyncio.run(do(f'DROP DATABASE "{name}_other" WITH (FORCE)'))
 
 
 def test_all_of_it_comes_back_and_what_came_after_does_not(database_url: str, other_url: str, tmp_path: Path) -> None:
