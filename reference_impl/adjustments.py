@@ -94,7 +94,7 @@ class Adjustments:
                 return stored
             if not self.may_approve(stored, approver):
                 raise Problem(
-                    403, "same_person", "Who proposed it cannot approve it: ask a second person.", at="X-Operator"
+                    403, "same_person", "Who proposed it cannot approve it: ask a second person.", at="Authorization"
                 )
             await self.write_down(connection, "adjustment approved", stored)
             return await self.post(connection, found, stored, approver)

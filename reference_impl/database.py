@@ -71,7 +71,8 @@ class _PlainConnection(asyncpg.Connection):
     which tenant it acts, which is asked whenever it is handed over.
     """
 
-    tenant: str | None = None
+    tenant: str | None = ""
+    """For which it acts, as far as it is known: a new one for nobody."""
 
     async def act_for(self, tenant: str) -> None:
         """Have it act for *tenant*; for nobody, and so for all where that is allowed, when that is empty."""

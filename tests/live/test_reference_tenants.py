@@ -24,20 +24,12 @@ BOTH = f"{API_KEYS} other/other:initiate,read,reconcile,admin:{OTHER_KEY}"
 TABLES = """SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE nspname = 'public' AND relkind = 'r' ORDER BY relname"""
 SHARED = {
-    "principals",
-    "api_keys",
-    "nonces",
-    "claims",
-    "callbacks",
-    "kept_back",
-    "reading",
-    "deployment",
-    "migrations",
-} | {
+    *("principals", "api_keys", "nonces", "claims", "callbacks", "kept_back", "reading", "deployment", "migrations"),
     "audit_seals",
     "flags",
+    "rate_limits",
 }
-"""Tables in which nothing is a tenant's, or that no job sees which acts for one."""
+"""Tables in which nothing is a tenant's, or that no job sees which acts for one. Limits count an address for all tenants."""
 
 
 async def top_up(b: Bench, who: dict[str, str], key: str = "k1", account: str = "acc") -> httpx.Response:
