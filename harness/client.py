@@ -10,7 +10,7 @@ import httpx
 
 from harness.history import Recorder
 from harness.outcomes import Outcome, of_failure, of_status
-from harness.target import Operation, Target, TargetError, facts, request, rows
+from harness.target import Operation, Target, TargetError, facts, owed, request, rows
 from harness.transport import Loopback
 
 KEPT_S = 2.0
@@ -69,6 +69,8 @@ class Client:
         self._recorder.record("client", "invoked", **said, **asked(values))
         (answer,) = await self._send(self._http, self._base_url, (operation,), values, principal)
         told, unexplained = told_by(self._target, answer)
+        if answer.outcome is Outcome.DONE and principal == "default":
+            told |= owed(self._target, kind, {**values, **answer.facts})
         if unexplained:
             self._recorder.record("harness", "book-unread", **unexplained)
         self._recorder.record(

@@ -18,6 +18,8 @@ from harness.stack import Stack, StackError
 from harness.target import request
 
 ATTEMPTS = 8
+OPERATOR = "chaos-operator"
+"""Who asks for reconciliation, comparisons and the audit log, and changes flags."""
 AGAIN_S = 0.3
 """How long a client lets a conflict rest before it asks again with the same key."""
 
@@ -53,7 +55,18 @@ class Deeds:
         match operation.kind:
             case "open_account":
                 await self._open(operation)
-            case "pay" | "decline" | "give_back" | "dispute" | "win" | "lose" | "release" | "advance" | "play_out":
+            case (
+                "pay"
+                | "decline"
+                | "give_back"
+                | "dispute"
+                | "win"
+                | "lose"
+                | "release"
+                | "advance"
+                | "play_out"
+                | "tell_again"
+            ):
                 await self._at_the_provider(operation)
             case "forge":
                 await self._forge(operation)
@@ -99,12 +112,9 @@ class Deeds:
             operation.kind, operation.id, len(attempts) + 1, self._values(operation), _principal(operation), **odd
         )
         attempts.append(answer.outcome)
-        if operation.kind == "compare":
+        if listed := {"compare": "finding", "audit": "audit-line", "reviews": "review"}.get(operation.kind):
             for row in answer.rows:
-                self._recorder.record("service", "finding", id=operation.id, **row)
-        if operation.kind == "reviews":
-            for row in answer.rows:
-                self._recorder.record("service", "review", id=operation.id, **row)
+                self._recorder.record("service", listed, id=operation.id, **row)
         named = answer.facts.get("refund" if operation.kind == "refund" else "top_up")
         if named:
             self._named[operation.id] = str(named)
@@ -113,7 +123,7 @@ class Deeds:
     def _values(self, operation: Operation) -> dict[str, Any]:
         """What fills the placeholders of the target's operation."""
         about = self._operations.get(operation.about)
-        values: dict[str, Any] = {"run": self._name}
+        values: dict[str, Any] = {"run": self._name, "operator": OPERATOR}
         account = operation if operation.kind == "open_account" else about
         if about is not None and about.kind == "top_up":
             account = self._operations[about.about]
@@ -122,6 +132,8 @@ class Deeds:
             values |= self._accounts[account.id].values()
         if operation.kind in ("top_up", "refund"):
             values |= {"amount_minor": operation.amount_minor, "key": f"{self._name}-{operation.key}"}
+        if operation.kind == "switch":
+            values["to"] = operation.args["to"]
         if operation.kind == "top_up":
             values |= {"currency": operation.currency, "method": operation.method}
         return values
@@ -132,6 +144,11 @@ class Deeds:
             match operation.kind:
                 case "release":
                     await provider.release()
+                case "tell_again":
+                    named = [name for name in self._named.values() if name in self.top_ups()]
+                    await provider.tell_again(
+                        {payment for name in named for payment in await provider.payments_of(name)}
+                    )
                 case "advance":
                     await provider.advance(float(operation.args["seconds"]))
                 case "play_out":

@@ -16,7 +16,8 @@ Who speaks, and of what (the vocabulary that invariants and reports read):
 | `harness` | `notified`: what a customer was told without asking |
 | `client` | `invoked`, `answered`; `assault` (what an attacker saw, whose request no honest client sends) |
 | `provider` | what its own book says: `payment`, `delivery`, `answer`, `gave-up` |
-| `service` | what it says of itself: `ledger-read`, `entry`, `balance`, `transition`, `discrepancy`, `finding`, `review` |
+| `service` | what it says of itself: `ledger-read`, `entry`, `balance`, `transition`, `discrepancy` |
+| `service` | the same, when a plan makes it look: `finding`, `audit-line`, `review` |
 """
 
 import json

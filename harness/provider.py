@@ -3,7 +3,7 @@
 It goes straight to the provider and over no link: faults are for the system under test, not for the hand that makes them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -90,6 +90,14 @@ class ProviderControl:
 
     async def end_mood(self, id: str) -> int:
         return int((await self._call("DELETE", f"/control/moods/{id}"))["touched"])
+
+    async def tell_again(self, payments: Collection[str]) -> int:
+        """Send every callback about these payments that was acknowledged once more, in the order of the first time; how many."""
+        archive = (await self._call("GET", "/control/deliveries"))["deliveries"]
+        own = [each for each in archive if each["payment"] in payments and not each["forgery"] and each["acknowledged"]]
+        for each in own:
+            await self._post(f"/control/deliveries/{each['id']}/send", {"how": "replay"})
+        return len(own)
 
     async def forge(self, forgery: str, payment: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         return await self._post("/control/forge", {"forgery": forgery, "payment": payment, "args": dict(args)})

@@ -15,7 +15,7 @@ from typing import Any
 from harness.audit import Auditor
 from harness.books import BEFORE, FINAL, payment_verdicts
 from harness.client import Client
-from harness.deeds import Deeds
+from harness.deeds import OPERATOR, Deeds
 from harness.faults import FAULTS, Touched
 from harness.history import Recorder
 from harness.judge import judge
@@ -315,7 +315,9 @@ class _Execution:
         await self._auditor.accounts(BEFORE, self._deeds.accounts)
         await self._until(self._acknowledged_is_there, DURABLE_S)
         for cycle in range(RECONCILE_CYCLES):
-            await self._client.perform("reconcile", f"reconcile {cycle + 1}", 1, {"run": self._name})
+            await self._client.perform(
+                "reconcile", f"reconcile {cycle + 1}", 1, {"run": self._name, "operator": OPERATOR}
+            )
         await self._settle()
 
     async def _acknowledged_is_there(self) -> bool:

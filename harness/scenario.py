@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from faker import Faker
 
@@ -173,6 +173,14 @@ class Draft:
         """The service is made to compare its books with the provider's, and to say what differs."""
         self._do(Operation(id=self._next("o"), kind="compare", args={"patience_s": COMPARE_S}))
 
+    def switch(self, to: Literal["on", "off"]) -> None:
+        """An operator puts the target's feature flag on or off, whichever that is, while all goes on."""
+        self._do(Operation(id=self._next("w"), kind="switch", args={"to": to}))
+
+    def audit(self) -> None:
+        """The service shows its audit log: who did what, and whether each line fits the chain."""
+        self._do(Operation(id=self._next("u"), kind="audit"))
+
     def reviews(self, at_least_minor: int) -> None:
         """What the service would have people look at is read: top-ups of so much should be among it."""
         self._do(Operation(id=self._next("v"), kind="reviews", args={"at_least_minor": at_least_minor}))
@@ -188,6 +196,10 @@ class Draft:
     def release(self) -> None:
         """Let go what a mood holds back."""
         self._do(Operation(id=self._next("l"), kind="release"))
+
+    def tell_again(self) -> None:
+        """The provider sends every callback once more that was acknowledged, of this plan's payments: providers can be asked to."""
+        self._do(Operation(id=self._next("y"), kind="tell_again"))
 
     def play_out(self) -> None:
         """Let all that the provider still has to do come to its end, attempt by attempt, on its own clock."""

@@ -1,11 +1,11 @@
 """A running system that faults may reach into: nodes that can be killed, links that can be troubled."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.history import Recorder
 from harness.provider import ProviderControl
@@ -15,6 +15,9 @@ from harness.wire.surgery import Surgery
 from harness.wire.tap import Tap, titled
 from harness.wire.toxic_kinds import Stream
 from harness.witness import Watch
+
+if TYPE_CHECKING:
+    import asyncpg
 
 
 class StackError(Exception):
@@ -198,6 +201,25 @@ class Stack(Protocol):
 
     async def watch(self) -> Watch:
         """Somebody who sees the database of the service that is up, past every link. Raises `StackError` where nobody can."""
+        ...
+
+    def owner(self) -> AbstractAsyncContextManager["asyncpg.Connection[asyncpg.Record]"]:
+        """A connection of whoever owns the service's database, past every link. Raises `StackError` where nobody can say."""
+        ...
+
+    async def save(self) -> Path:
+        """Have the service back itself up, while it serves; where to. Raises `StackError` when it does not, or cannot."""
+        ...
+
+    async def restore(self, folder: Path) -> None:
+        """The database is gone, and the service comes up on an empty one that was restored from *folder*."""
+        ...
+
+    def beside(self, link: str) -> AbstractAsyncContextManager[Callable[[], int]]:
+        """A later version of the service runs beside this one, on its database, and new connections of the link go to it.
+
+        Yields how many did. Raises `StackError` when it does not start.
+        """
         ...
 
     def log_lines(self) -> Mapping[str, list[str]]:

@@ -46,6 +46,8 @@ class Start(_Model):
 
     command: list[str]
     mutant_command: list[str] = Field(default_factory=list)
+    next_command: list[str] = Field(default_factory=list)
+    """Starts the version after this one, for a rolling restart; `{mutant}` is empty for the service itself."""
     preload: list[str] = Field(default_factory=list)
     mutants: list[str] = Field(default_factory=list)
     env: dict[str, str] = Field(default_factory=dict)
@@ -72,6 +74,15 @@ class Start(_Model):
         return mutants
 
 
+class Backup(_Model):
+    """How the service is backed up into `{folder}`, and restored from it into an empty database; as a planted bug does it, too."""
+
+    save: list[str]
+    restore: list[str]
+    mutant_save: list[str] = Field(default_factory=list)
+    mutant_restore: list[str] = Field(default_factory=list)
+
+
 class Callbacks(_Model):
     path: str
     dialect: str = "standard-webhooks"
@@ -96,6 +107,26 @@ class Operation(_Model):
         return all(getattr(self, part) == getattr(other, part) for part in parts)
 
 
+class Audited(_Model):
+    """What an operation that was done owes the service's audit log: whose doing it was, the deed, and what it was done to.
+
+    `subject` may be empty; placeholders are the operation's own, and the facts of its answer.
+    """
+
+    by: str
+    deed: str
+    subject: str = ""
+
+
+class Rewrite(_Model):
+    """A text in the service's audit log, in SQL's words, and what somebody who owns the database would put in its place."""
+
+    table: str
+    column: str
+    value: str
+    where: str
+
+
 class Operations(_Model):
     """What the service can be asked. Only `top_up` and `balance` are indispensable."""
 
@@ -112,6 +143,8 @@ class Operations(_Model):
     reconcile: Operation | None = None
     figures: Operation | None = None
     compare: Operation | None = None
+    audit: Operation | None = None
+    switch: Operation | None = None
     reviews: Operation | None = None
     findings: Operation | None = None
     correct: Operation | None = None
@@ -173,6 +206,9 @@ class Target(_Model):
     start: Start
     callbacks: Callbacks
     operations: Operations
+    audited: dict[str, Audited] = Field(default_factory=dict)
+    backup: Backup | None = None
+    rewrite: Rewrite | None = None
     words: dict[str, Word] = Field(default_factory=dict)
     states: States | None = None
     corrections: Corrections | None = None
@@ -226,6 +262,16 @@ class Target(_Model):
         told = " ".join(self.start.env.values())
         return "{old_secret}" in told and "{old_secret_until}" in told
 
+    def lacks(self, fault: str) -> str:
+        """What a fault needs that does not stand in this file; empty where nothing is missing."""
+        needed = {
+            "rewrite": ("[rewrite]", self.rewrite),
+            "restore": ("[backup]", self.backup),
+            "roll-out": ("[start] next_command", self.start.next_command or None),
+        }
+        name, there = needed.get(fault, ("", True))
+        return "" if there else name
+
     def unoffered(self) -> dict[str, str]:
         """Kinds of event that this target cannot yield, or promises that it cannot be held to, and why. Not weighed."""
         operations = {"transition": "timeline", "discrepancy": "discrepancies", "ledger-read": "entries"}
@@ -241,6 +287,10 @@ class Target(_Model):
             missing["duplicates-are-counted"] = "it has no [operations.figures]"
         if self.operations.compare is None:
             missing["reconciliation-finds-all"] = "it has no [operations.compare]"
+        if self.operations.audit is None or not self.audited:
+            missing["audit-is-complete"] = "it has no [operations.audit], or no [audited]"
+        if self.operations.audit is None or self.rewrite is None:
+            missing["tampering-is-found"] = "it has no [operations.audit], or no [rewrite]"
         if self.operations.reviews is None:
             missing["odd-is-reviewed"] = "it has no [operations.reviews]"
         if "limited_by" not in self.operations.top_up.answer:
@@ -356,6 +406,19 @@ def rows(operation: Operation, body: Any) -> list[dict[str, Any]]:
     if not isinstance(found, list):
         raise TargetError(f"`list = {operation.list_at!r}` of {operation.request!r} is not a list in the answer")
     return [facts(operation, row) for row in found]
+
+
+def owed(target: Target, kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What an operation of *kind*, done with these *values*, `owes` the audit log; empty where it owes nothing, or where its
+    answer does not say what it was done to.
+    """
+    audited = target.audited.get(kind)
+    if audited is None:
+        return {}
+    try:
+        return {"owes": {name: str(fill(said, values)) for name, said in audited.model_dump().items()}}
+    except TargetError:
+        return {}
 
 
 def at(body: Any, path: str) -> Any:

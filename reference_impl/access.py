@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
+from reference_impl.actors import acting
 from reference_impl.answers import Problem, unavailable
 from reference_impl.api_keys import Scope, digest_of, name_of
 from reference_impl.database import DATABASE_ERRORS, Database, acting_for
@@ -156,7 +157,7 @@ class Authenticated:
             await respond(unavailable())(scope, receive, send)
             return
         scope.setdefault("state", {})["principal"] = principal
-        with acting_for(principal.tenant):
+        with acting_for(principal.tenant), acting(principal.name):
             await self.app(scope, receive, send)
 
 

@@ -8,6 +8,7 @@ import structlog
 
 from reference_impl import topups
 from reference_impl.answers import Problem
+from reference_impl.audit import AuditLog
 from reference_impl.database import Connection, Database
 from reference_impl.findings import Class
 from reference_impl.ledger import Ledger, Posting
@@ -57,6 +58,7 @@ class Adjustments:
         ledger: Ledger,
         states: States,
         outbox: Outbox,
+        audit: AuditLog,
         now: Callable[[], datetime],
         limit_minor: int,
     ) -> None:
@@ -64,6 +66,7 @@ class Adjustments:
         self.ledger = ledger
         self.states = states
         self.outbox = outbox
+        self.audit = audit
         self.now = now
         self.limit_minor = limit_minor
 
@@ -74,6 +77,7 @@ class Adjustments:
             await _in_its_currency(connection, found, wanted.account)
             if not await self.store(connection, wanted):
                 return await self.again(connection, wanted)
+            await self.write_down(connection, "adjustment proposed", wanted)
             if self.needs_approval(wanted):
                 log.warning("adjustment waits for approval", finding=wanted.finding, account=wanted.account)
                 return wanted
@@ -92,7 +96,13 @@ class Adjustments:
                 raise Problem(
                     403, "same_person", "Who proposed it cannot approve it: ask a second person.", at="Authorization"
                 )
+            await self.write_down(connection, "adjustment approved", stored)
             return await self.post(connection, found, stored, approver)
+
+    async def write_down(self, connection: Connection, action: str, adjustment: Adjustment) -> None:
+        """Who did this, in the audit log, in the same transaction."""
+        detail = {"amount_minor": adjustment.amount_minor, "reason": adjustment.reason}
+        await self.audit.record(connection, action, f"fi_{adjustment.finding}:{adjustment.account}", detail)
 
     def needs_approval(self, wanted: Adjustment) -> bool:
         """Whether it is too large for one person."""

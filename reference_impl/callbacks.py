@@ -67,6 +67,9 @@ class CallbackIntake:
     }
     """What moves money after a credit. A dispute does when it is opened; when it is lost, nothing moves any more."""
 
+    REMEMBER: ClassVar[str] = """INSERT INTO callbacks (webhook_id, sha256, received_at, payment, outcome)
+                                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING true"""
+
     def __init__(
         self,
         database: Database,
@@ -283,8 +286,7 @@ class CallbackIntake:
         if event.delivery is None:
             return
         inserted = await connection.fetchval(
-            """INSERT INTO callbacks (webhook_id, sha256, received_at, payment, outcome)
-               VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING true""",
+            self.REMEMBER,
             event.delivery,
             event.digest,
             self.now(),

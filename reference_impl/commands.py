@@ -4,14 +4,16 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import asyncpg
 import typer
 
 from reference_impl.api_keys import BadKey, Scope, draw, listed, revoke, store
+from reference_impl.audit import Verified
 from reference_impl.database import Job
 from reference_impl.environments import Environments, Mixed
 from reference_impl.logs import clean, configure
@@ -21,8 +23,12 @@ from reference_impl.signatures import derived, secrets_in
 from reference_impl.timeline import Moment, NoSuchTopUp, timeline
 
 if TYPE_CHECKING:
+    from reference_impl.backup import Manifest
     from reference_impl.settings import Settings
 
+PARTS: ContextVar[Parts] = ContextVar("parts")
+PARTS.set(Parts())
+"""Of which parts the service is whose database this is: those of a planted bug, where one is at the terminal."""
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The reference service, from a terminal.")
 
 keys = typer.Typer(no_args_is_help=True, help="Keys of those who may ask: made, shown once, revoked.")
@@ -149,8 +155,56 @@ def check() -> None:
         fail(str(mixed))
 
 
+@app.command()
+def audit(
+    head: Annotated[list[str] | None, typer.Option(help="A head that was kept elsewhere; may be repeated.")] = None,
+) -> None:
+    """Verify the chain of the audit log, and name the first line that does not fit. Exits 1 when it is not whole."""
+
+    async def read(connection: "asyncpg.Connection[asyncpg.Record]") -> Verified:
+        return await PARTS.get().audit.verified(connection, head or ())
+
+    verified = at_the_database(read, Job.READER.value)
+    typer.echo(verified.as_text())
+    raise typer.Exit(0 if verified.sound else 1)
+
+
+@app.command()
+def backup(folder: Annotated[Path, typer.Argument(help="A new folder.", metavar="DIR")]) -> None:
+    """All that the service remembers, as it is now, into a folder: a dump and its manifest. Nobody is stopped meanwhile."""
+    manifest = _carried_out(PARTS.get().backup().save(_url(), folder))
+    typer.echo(f"{sum(manifest.rows.values())} rows of {len(manifest.rows)} tables, {manifest.bytes} bytes: {folder}")
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(help="What backup wrote.", metavar="DIR")],
+    replace: Annotated[bool, typer.Option("--replace", help="Lose what the database holds.")] = False,
+) -> None:
+    """The database as a backup has it; into an empty one. Stop the service first, and go by runbooks/restore.md."""
+    manifest = _carried_out(PARTS.get().backup().restore(_url(), folder, replace=replace))
+    typer.echo(f"as it was at {manifest.taken_at}: {sum(manifest.rows.values())} rows of {len(manifest.rows)} tables")
+
+
+def _carried_out(work: Coroutine[Any, Any, "Manifest"]) -> "Manifest":
+    """What came of it. Ends the program, saying why, when nothing did."""
+    from reference_impl.backup import BackupError
+
+    try:
+        return asyncio.run(work)
+    except (BackupError, TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        fail(clean(str(error)) or type(error).__name__)
+
+
+def _url() -> str:
+    try:
+        return database_url()
+    except Unusable as problem:
+        fail(str(problem))
+
+
 async def _reconcile(settings: "Settings", every_s: float, as_json: bool) -> int:
-    async with running(settings, Parts(), World()) as service:
+    async with running(settings, PARTS.get(), World()) as service:
         while True:
             await service.reconciler.run()
             report = await service.comparer.run("schedule" if every_s else "terminal")

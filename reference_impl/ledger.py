@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 from uuid import uuid4
 
 from reference_impl.database import Connection, Database
+from reference_impl.flags import Flag, Flags
 from reference_impl.money import Money
 from reference_impl.topups import TopUp
 
@@ -70,8 +71,19 @@ class Standing:
 class Ledger:
     """Money moves between accounts in postings, whose entries sum to zero. The database refuses any other kind."""
 
-    def __init__(self, database: Database) -> None:
+    POST: ClassVar[str] = """
+        WITH posting AS (
+            INSERT INTO postings (posting, top_up, payment, kind, reversal, at) VALUES ($1, $2, $3, $4, $5, $6)
+        )
+        INSERT INTO entries (posting, account, amount_minor, currency)
+        VALUES ($1, $7, $8, $9), ($1, 'provider-clearing:' || $9, -$8::bigint, $9)"""
+    """A posting and its legs."""
+    MOVE: ClassVar[str] = "WITH moved AS (UPDATE accounts SET balance_minor = balance_minor + $8 WHERE account = $7), "
+    """What moves the balance in the same statement, in the place of its first word."""
+
+    def __init__(self, database: Database, flags: Flags) -> None:
         self.database = database
+        self.flags = flags
 
     async def post(self, connection: Connection, top_up: TopUp, posting: Posting, at: datetime) -> str:
         """Move money between the provider's clearing account and the top-up's; returns the posting's id.
@@ -80,12 +92,9 @@ class Ledger:
         """
         id = f"post_{uuid4().hex}"
         amount_minor = SIGNS[posting.kind] * posting.amount.amount_minor
+        at_once = self.flags.is_on(Flag.POST_IN_ONE_STATEMENT)
         await connection.execute(
-            """WITH posting AS (
-                   INSERT INTO postings (posting, top_up, payment, kind, reversal, at) VALUES ($1, $2, $3, $4, $5, $6)
-               )
-               INSERT INTO entries (posting, account, amount_minor, currency)
-               VALUES ($1, $7, $8, $9), ($1, 'provider-clearing:' || $9, -$8::bigint, $9)""",
+            self.POST.replace("WITH ", self.MOVE, 1) if at_once else self.POST,
             id,
             top_up.top_up,
             posting.payment,
@@ -96,7 +105,8 @@ class Ledger:
             amount_minor,
             posting.amount.currency,
         )
-        await self.move_balance(connection, top_up.account, amount_minor)
+        if not at_once:
+            await self.move_balance(connection, top_up.account, amount_minor)
         return id
 
     async def standing(self, connection: Connection, top_up: TopUp) -> Standing:

@@ -1,7 +1,8 @@
 """The HTTP face for operators: reconciliation, what it found, and corrections. Translation only."""
 
+from collections import deque
 from dataclasses import asdict
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import Response
@@ -12,12 +13,18 @@ from reference_impl.adjustments import Adjustment
 from reference_impl.answers import Answer, Problem
 from reference_impl.api_keys import Scope
 from reference_impl.comparison import findings, history
+from reference_impl.database import acting_for
 from reference_impl.document import CREATED
+from reference_impl.flags import Flag
 from reference_impl.limits import OneReading
 from reference_impl.responses import respond
 from reference_impl.routes import AMOUNT_MAX, NAME, ServiceOf, shown
 
 router = APIRouter(prefix="/admin", route_class=OneReading)
+MAIN, EVERYBODY = "main", ""
+"""The tenant of whoever runs the service; and for whom something is asked that is asked for all of them."""
+SHOWN_MAX = 10_000
+"""So many records of the audit log are shown at once; `python -m reference_impl audit` reads all."""
 
 
 class AdjustmentBody(BaseModel):
@@ -27,6 +34,13 @@ class AdjustmentBody(BaseModel):
     account: str = Field(pattern=NAME)
     amount_minor: int = Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX, json_schema_extra={"not": {"const": 0}})
     reason: str = Field(min_length=1, max_length=500)
+
+
+class FlagBody(BaseModel):
+    """Put a flag on or off."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    to: Literal["on", "off"]
 
 
 class ClosingBody(BaseModel):
@@ -51,12 +65,14 @@ Of: TypeAlias = Annotated[str, Path(pattern=NAME)]
 
 @router.post("/reconcile", dependencies=RECONCILE)
 async def reconcile(service: ServiceOf) -> Response:
+    await service.audit.asked("reconciliation asked for")
     return respond(Answer(200, asdict(await service.reconciler.run())))
 
 
 @router.post("/comparisons", dependencies=RECONCILE)
 async def compare(service: ServiceOf) -> Response:
     """Settle what is open, then compare the books. What is found is kept, and stands in the answer."""
+    await service.audit.asked("comparison asked for")
     await service.reconciler.run()
     return respond(Answer(200, (await service.comparer.run("on demand")).as_json()))
 
@@ -71,6 +87,34 @@ async def comparisons(service: ServiceOf) -> Response:
 async def found(service: ServiceOf) -> Response:
     async with service.of_reconciler.connection() as connection:
         return respond(Answer(200, {"findings": [shown(row) for row in await findings(connection)]}))
+
+
+@router.get("/flags", dependencies=ADMIN)
+async def flags(service: ServiceOf) -> Response:
+    return respond(Answer(200, {"flags": service.flags.all()}))
+
+
+@router.put("/flags/{flag}", dependencies=ADMIN)
+async def change_flag(flag: Flag, body: FlagBody, principal: Asking, service: ServiceOf) -> Response:
+    """Put a flag on or off. Other processes hear of it within `FLAGS_EVERY_S`."""
+    if principal.tenant != MAIN:
+        raise Problem(403, "not_permitted", "A flag is on for every tenant: it takes an administrator of the main one.")
+    await service.flags.change(flag, body.to == "on")
+    return respond(Answer(200, {"flags": service.flags.all()}))
+
+
+@router.post("/audits", dependencies=ADMIN)
+async def audited(principal: Asking, service: ServiceOf) -> Response:
+    """Seal what is not sealed, and show the newest of the tenant's own records; whether one fits is judged in the whole."""
+    await service.audit.seal()
+    own = (principal.tenant, EVERYBODY) if principal.tenant == MAIN else (principal.tenant,)
+    newest = deque[dict[str, Any]](maxlen=SHOWN_MAX)
+    with acting_for(EVERYBODY):
+        async with service.of_reconciler.snapshot() as connection:
+            async for line in service.audit.lines(connection):
+                if line.record is None or line.record.tenant in own:
+                    newest.append(line.as_json())
+    return respond(Answer(200, {"records": list(newest)}))
 
 
 @router.post("/findings/{finding}/adjustments", dependencies=ADMIN, responses={**CREATED})

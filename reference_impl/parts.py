@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from reference_impl.access import Access
 from reference_impl.adjustments import Adjustments
 from reference_impl.admission import Admission
+from reference_impl.audit import AuditLog
+from reference_impl.backup import Backup
 from reference_impl.breaker import CircuitBreaker
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
 from reference_impl.database import Database
 from reference_impl.environments import Environments
+from reference_impl.flags import Flags
 from reference_impl.initiation import Initiation
 from reference_impl.keys import IdempotencyKeys
 from reference_impl.ledger import Ledger
 from reference_impl.limits import Bodies, Limits
 from reference_impl.metrics import Metrics
+from reference_impl.migrate import Schema
 from reference_impl.outbox import Outbox
 from reference_impl.provider import ProviderClient
 from reference_impl.rates import RateLimits
@@ -53,3 +57,7 @@ class Parts:
     limits: type[Limits] = Limits
     bodies: type[Bodies] = Bodies
     environments: type[Environments] = Environments
+    audit: type[AuditLog] = AuditLog
+    flags: type[Flags] = Flags
+    backup: type[Backup] = Backup
+    schema: type[Schema] = Schema

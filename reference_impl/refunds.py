@@ -10,6 +10,7 @@ import structlog
 
 from reference_impl import topups
 from reference_impl.answers import Answer, problem
+from reference_impl.audit import AuditLog
 from reference_impl.callbacks import CallbackIntake, Outcome
 from reference_impl.database import Connection, Database
 from reference_impl.events import Event
@@ -62,6 +63,7 @@ class Refunds:
         ledger: Ledger,
         provider: ProviderClient,
         callbacks: CallbackIntake,
+        audit: AuditLog,
         now: Callable[[], datetime],
     ) -> None:
         self.database = database
@@ -69,6 +71,7 @@ class Refunds:
         self.ledger = ledger
         self.provider = provider
         self.callbacks = callbacks
+        self.audit = audit
         self.now = now
 
     async def start(self, key: str, top_up: TopUp, amount_minor: int) -> Answer:
@@ -105,6 +108,8 @@ class Refunds:
                 created_at=self.now(),
             )
             await insert(connection, wish)
+            detail = {"top_up": top_up.top_up, "amount_minor": amount_minor, "state": wish.state}
+            await self.audit.record(connection, "refund requested", refund, detail)
         log.info("refund opened", refund=refund, top_up=top_up.top_up, state=wish.state)
         return wish
 

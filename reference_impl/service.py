@@ -15,9 +15,11 @@ import structlog
 from reference_impl.access import Access
 from reference_impl.adjustments import Adjustments
 from reference_impl.admission import Admission, Compartment
+from reference_impl.audit import AuditLog
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
 from reference_impl.database import Database, Job
+from reference_impl.flags import Flags
 from reference_impl.idempotency_profiles import IDEMPOTENCY_PROFILES
 from reference_impl.initiation import Initiation
 from reference_impl.ledger import Ledger
@@ -66,6 +68,8 @@ class Service:
     reconciler: Reconciler
     comparer: Comparer
     adjustments: Adjustments
+    audit: AuditLog
+    flags: Flags
     outbox: Outbox
     metrics: Metrics
     bodies: Bodies
@@ -87,7 +91,13 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 timeout=settings.provider_timeout_s, trust_env=False, verify=_certificates(settings.notify_url)
             )
         )
-        await migrate(settings.database_url, settings.environment, settings.provided_keys, environments=environments)
+        await migrate(
+            settings.database_url,
+            settings.environment,
+            settings.provided_keys,
+            environments=environments,
+            further=parts.schema().further(),
+        )
         database, of_callbacks, of_reconciler = [
             await stack.enter_async_context(parts.database(job).open(settings.database_url))
             for job in (Job.API, Job.CALLBACKS, Job.RECONCILER)
@@ -98,7 +108,11 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             world.monotonic,
             settings.access_cache_s,
         )
-        states, ledger, metrics = parts.states(), parts.ledger(database), parts.metrics()
+        audit = parts.audit(of_reconciler, world.now)
+        await parts.audit(database, world.now).configured(settings.described(), settings.deployed_by)
+        flags = parts.flags(database, audit, world.now)
+        await flags.refresh()
+        states, ledger, metrics = parts.states(), parts.ledger(database, flags), parts.metrics()
         late_after = timedelta(seconds=settings.late_after_s)
         outbox = parts.outbox(of_callbacks, notify_http, settings.notify_url, metrics, world.now, late_after)
         breaker = parts.breaker(world.monotonic, settings.breaker_failures, settings.breaker_open_s)
@@ -120,8 +134,8 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             environment=settings.environment,
         )
         callbacks = parts.callbacks(of_callbacks, verifier, states, ledger, outbox, metrics, world.now, world.monotonic)
-        refunds = parts.refunds(database, keys, ledger, provider, callbacks, world.now)
-        left = parts.refunds(of_reconciler, keys, ledger, provider, callbacks, world.now)
+        refunds = parts.refunds(database, keys, ledger, provider, callbacks, audit, world.now)
+        left = parts.refunds(of_reconciler, keys, ledger, provider, callbacks, audit, world.now)
         reconciler = parts.reconciler(of_reconciler, provider, initiation, left, callbacks, metrics, world.now)
         comparer = parts.comparer(
             of_reconciler,
@@ -131,7 +145,7 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             patience_s=settings.compare_patience_s,
         )
         adjustments = parts.adjustments(
-            of_reconciler, ledger, states, outbox, world.now, settings.adjustment_limit_minor
+            of_reconciler, ledger, states, outbox, audit, world.now, settings.adjustment_limit_minor
         )
         rates = parts.rates(database, settings.rates, metrics, world.now)
         reviews = parts.reviews(of_reconciler, world.now, settings.review_amount_minor, settings.review_failures)
@@ -140,6 +154,8 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             _repeating(RATES_EVERY_S if settings.rates else 0, rates.forget),
             _repeating(settings.outbox_every_s, outbox.flush),
             _repeating(settings.reconcile_every_s, reconciler.run),
+            _repeating(settings.audit_every_s, audit.seal),
+            _repeating(settings.flags_every_s, flags.refresh),
         ):
             yield Service(
                 database=database,
@@ -155,6 +171,8 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
                 reconciler=reconciler,
                 comparer=comparer,
                 adjustments=adjustments,
+                audit=audit,
+                flags=flags,
                 outbox=outbox,
                 metrics=metrics,
                 bodies=parts.bodies(),

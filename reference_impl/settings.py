@@ -1,7 +1,9 @@
 """Everything that differs between two deployments, read from the environment once, at start-up."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -11,6 +13,13 @@ from reference_impl.limits import BODY_S
 from reference_impl.rates import KINDS, Rate
 from reference_impl.signatures import secrets_in
 from reference_impl.verifier import DIALECTS, Outgoing
+
+
+def _described(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return f"sha256:{hashlib.sha256(value.get_secret_value().encode()).hexdigest()[:16]}"
+    url = urlsplit(value) if isinstance(value, str) and "://" in value else None
+    return str(value) if url is None else f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
 
 
 class Settings(BaseSettings):
@@ -83,6 +92,12 @@ class Settings(BaseSettings):
     """How long what differs may take to be mended by a callback on its way before it is a finding."""
     adjustment_limit_minor: int = Field(default=10_000, ge=0)
     """A correction of more minor units than this waits for a second person."""
+    audit_every_s: float = Field(default=5, ge=0)
+    """How long a record of the audit log may stand unchained; 0: until somebody asks for the log."""
+    flags_every_s: float = Field(default=1, ge=0)
+    """How far a process may be behind a flag that another one was told of; 0: until it is told itself, or restarted."""
+    deployed_by: str = Field(default="deployment", min_length=1, max_length=64)
+    """Whose doing this configuration is, as the audit log names them."""
     outbox_every_s: float = Field(default=0.5, gt=0)
     late_after_s: float = Field(default=900, gt=0)
     """Who waits for longer is told so, once, when reconciliation next runs."""
@@ -100,6 +115,13 @@ class Settings(BaseSettings):
     @classmethod
     def _is_set(cls, value: object) -> object:
         return value or None
+
+    def described(self) -> dict[str, str]:
+        """Every setting for the audit log: of a secret its digest, of an endpoint neither user nor password nor query.
+
+        Without the port: several processes of one configuration differ in it.
+        """
+        return {name: _described(value) for name, value in self if name not in ("port", "deployed_by")}
 
     @model_validator(mode="after")
     def _ends(self) -> Self:

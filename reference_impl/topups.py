@@ -1,10 +1,12 @@
 """A top-up: one customer's intent to turn a payment into credit, stored before anybody is asked for money."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
 
+from reference_impl.actors import current_actor
 from reference_impl.database import Connection
 from reference_impl.money import Money
 
@@ -35,11 +37,17 @@ class TopUp:
 
 
 async def insert(connection: Connection, top_up: TopUp) -> bool:
-    """Store a new top-up; False when it is already there."""
+    """Store a new top-up, and in the same statement who initiated it; False when it is already there."""
     return (
         await connection.fetchval(
-            f"""INSERT INTO top_ups ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-                ON CONFLICT (top_up) DO NOTHING RETURNING true""",  # noqa: S608 - constants only
+            f"""WITH stored AS (
+                    INSERT INTO top_ups ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                    ON CONFLICT (top_up) DO NOTHING RETURNING top_up
+                ), audited AS (
+                    INSERT INTO audit_records (at, actor, action, subject, detail, correlation)
+                    SELECT $12, $13, 'top-up initiated', top_up, $14, $11 FROM stored
+                )
+                SELECT true FROM stored""",  # noqa: S608 - constants only
             top_up.top_up,
             top_up.customer,
             top_up.account,
@@ -52,6 +60,15 @@ async def insert(connection: Connection, top_up: TopUp) -> bool:
             top_up.payment,
             top_up.correlation,
             top_up.created_at,
+            current_actor(),
+            json.dumps(
+                {
+                    "customer": top_up.customer,
+                    "account": top_up.account,
+                    "amount_minor": top_up.amount_minor,
+                    "currency": top_up.currency,
+                }
+            ),
         )
         is not None
     )

@@ -208,7 +208,10 @@ async def _carry_out_in(
 
 
 async def impossible(plan: Plan, stack: Processes) -> str | None:
-    """Why *plan* cannot be carried out in the dialect that *stack* speaks, by name; None when it can."""
+    """Why *plan* cannot be carried out on *stack*: what its target or its dialect lacks, by name; None when it can."""
+    lacking = sorted({lack for begin in plan.faults() if (lack := stack.target.lacks(begin.fault))})
+    if lacking:
+        return f"{plan.name}: {stack.target.name} has no {' and no '.join(lacking)}"
     operations = plan.operations()
     forged = {str(operation.args["forgery"]) for operation in operations if operation.kind == "forge"}
     told = {DISPUTES[operation.kind] for operation in operations if operation.kind in DISPUTES}

@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import asyncpg
 import httpx
 
 from harness.cache import run_dir
@@ -41,6 +42,9 @@ READY_POLL_S = 0.01
 UNTIL_ROTATED = timedelta(days=1)
 """How long the secret that signs stays good beside one that was only made known."""
 PROVIDER_READY_S = 20.0
+OWNER_S = 5.0
+COMMAND_S = 60.0
+"""How long a backup or a restore of a stack's little database may take."""
 MERCHANT = "chaos-merchant"
 PROVIDER_COMMAND = (sys.executable, "-m", "fake_provider")
 PROVIDER_PRELOAD = (
@@ -252,7 +256,8 @@ class Processes:
         self.target_file, self.directory = target_file, directory
         self._postgres, self._proxy_server = postgres, proxy_server
         self._ports = {"service": free_port(), "provider": free_port()}
-        self._databases = 0
+        self._databases, self._backups = 0, 0
+        self._mutant: str | None = None
         self.named: set[str] = set()
         self.links: dict[str, Link] = {}
         self.nodes: dict[str, Node] = {"postgres": PostgresNode(postgres)}
@@ -307,6 +312,7 @@ class Processes:
         await self._watching.aclose()
         self._watch = None
         self._databases += 1
+        self._mutant = mutant
         database = f"topups_{self._databases}"
         await self._postgres.create_database(database)
         start = self.target.start
@@ -390,6 +396,72 @@ class Processes:
             except WitnessError as error:
                 raise StackError(str(error)) from error
         return self._watch
+
+    @asynccontextmanager
+    async def beside(self, link: str) -> AsyncIterator[Callable[[], int]]:
+        """A later version of the service runs beside this one, on its database, and new connections of the link go to it."""
+        port, start = free_port(), self.target.start
+        values = self._values(f"topups_{self._databases}") | {"port": str(port), "mutant": self._mutant or ""}
+        ready = f"http://{LOOPBACK}:{port}{start.ready.partition(' ')[2]}"
+        command, log = fill(start.next_command, values), self.directory / f"next-{self._databases}.log"
+        env = fill(start.env, values)
+        later = ServiceProcess("next", command, env, log, ready, start.ready_within_s, self._preloads.service)
+        try:
+            await later.start()
+            with self.links[link].tap.turned((LOOPBACK, port)) as taken:
+                yield taken
+        finally:
+            await later.stop()
+
+    async def save(self) -> Path:
+        """Have the service back itself up, while it serves."""
+        self._backups += 1
+        folder = self.directory.resolve() / f"backup-{self._backups}"
+        backup = self.target.backup
+        if backup is None:
+            raise StackError(f"{self.target.name} has no [backup]")
+        await self._command("save", backup.mutant_save if self._mutant else backup.save, folder)
+        return folder
+
+    async def restore(self, folder: Path) -> None:
+        """The database is gone, and the service comes up on a new one of the same name, restored from *folder*."""
+        backup, service, database = self.target.backup, self._service, f"topups_{self._databases}"
+        assert backup is not None, "save() comes first"
+        assert service is not None, "serve() comes first"
+        await service.kill()
+        await self._watching.aclose()
+        self._watch = None
+        await self._postgres.drop_database(database)
+        await self._postgres.create_database(database)
+        await self._command("restore", backup.mutant_restore if self._mutant else backup.restore, folder)
+        await service.start()
+
+    async def _command(self, name: str, command: list[str], folder: Path) -> None:
+        """One of the target's commands, past every link. Raises `StackError` with the end of what it said."""
+        database = f"topups_{self._databases}"
+        direct = {"db": self._postgres.url(database), "folder": str(folder), "mutant": self._mutant or ""}
+        values = self._values(database) | direct
+        env = {**os.environ, **fill(self.target.start.env, values)}
+        child = start_child(fill(command, values), env, self.directory / f"{name}.log")
+        try:
+            code = await child.wait(COMMAND_S)
+        finally:
+            child.kill()
+        if code != 0:
+            raise StackError(f"{self.target.name} did not {name}: it ended with {code}:\n{child.log_tail()}")
+
+    @asynccontextmanager
+    async def owner(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """Who may do anything in the service's database."""
+        url = self._postgres.url(f"topups_{self._databases}")
+        try:
+            connection = await asyncpg.connect(url, timeout=OWNER_S, command_timeout=OWNER_S)
+        except (OSError, asyncpg.PostgresError) as error:
+            raise StackError(f"nobody can own the service's database: {error}") from error
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=OWNER_S)
 
     def log_lines(self) -> dict[str, list[str]]:
         nodes = {"service": self._service, "provider": self._provider_process}

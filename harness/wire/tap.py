@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from harness.wire.framing import ARROWS, Crossing, Direction, Framing, Gate
@@ -51,6 +52,7 @@ class Tap:
         """What each open connection said of itself when it began: `pid` of who serves it, `strict` if it keeps snapshots."""
         self._framing, self._observer = framing, observer
         self._upstream: tuple[str, int] = ("127.0.0.1", 0)
+        self._made = 0
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._servers: dict[int, asyncio.StreamWriter] = {}
@@ -68,6 +70,17 @@ class Tap:
         """Listen on a free loopback port, and pass what comes to *upstream*."""
         self._upstream = upstream
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+
+    @contextmanager
+    def turned(self, upstream: tuple[str, int]) -> Iterator[Callable[[], int]]:
+        """While the block runs, new connections go to *upstream*, past the link's proxy; those that are open stay where they are.
+        Yields how many did.
+        """
+        own, self._upstream, before = self._upstream, upstream, self._made
+        try:
+            yield lambda: self._made - before
+        finally:
+            self._upstream = own
 
     async def close(self) -> None:
         self._closed = True
@@ -98,6 +111,7 @@ class Tap:
         try:
             async with asyncio.timeout(CONNECT_S):
                 upstream = await asyncio.open_connection(*self._upstream)
+                self._made += 1
         except (OSError, TimeoutError):
             await self._refused(number, reader)
             return

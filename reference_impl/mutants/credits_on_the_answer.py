@@ -3,7 +3,9 @@ from datetime import datetime
 from typing_extensions import override
 
 from reference_impl import topups
+from reference_impl.audit import AuditLog
 from reference_impl.database import Connection
+from reference_impl.flags import Flags
 from reference_impl.initiation import Initiation, Reply
 from reference_impl.ledger import Ledger, Posting
 from reference_impl.mutants import mutant
@@ -24,5 +26,6 @@ class CreditsOnTheAnswer(Initiation):
         if reply.event == "accepted" and reply.payment is not None and top_up.method == "card":
             now: datetime = self.now()
             credit = Posting(kind="credit", payment=reply.payment, amount=top_up.money)
-            await Ledger(self.database).post(connection, top_up, credit, now)
+            flags = Flags(self.database, AuditLog(self.database, self.now), self.now)
+            await Ledger(self.database, flags).post(connection, top_up, credit, now)
         return await topups.find(connection, top_up.top_up) or stored

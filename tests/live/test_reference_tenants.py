@@ -25,6 +25,8 @@ TABLES = """SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.reln
             WHERE nspname = 'public' AND relkind = 'r' ORDER BY relname"""
 SHARED = {
     *("principals", "api_keys", "nonces", "claims", "callbacks", "kept_back", "reading", "deployment", "migrations"),
+    "audit_seals",
+    "flags",
     "rate_limits",
 }
 """Tables in which nothing is a tenant's, or that no job sees which acts for one. Limits count an address for all tenants."""

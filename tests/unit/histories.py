@@ -136,6 +136,24 @@ class Story:
     def approves(self, n: int = 1, *, by: str = "max", outcome: str = "done") -> Event:
         return self._client("answered", "approve", f"v{n}", 1, outcome=outcome, status=201, payment=f"pay_{n}", by=by)
 
+    def owes(self, deed: str, subject: str = "", *, by: str = "eve") -> Event:
+        """Somebody does what the audit log must tell of."""
+        owes = {"by": by, "deed": deed, "subject": subject}
+        return self._client("answered", "reconcile", "r1", 1, outcome="done", status=200, owes=owes)
+
+    def rewrites(self, id: str = "x1") -> Event:
+        """Somebody who owns the database begins to tamper with the audit log."""
+        return self.event("harness", "fault-began", id=id, fault="rewrite", args={})
+
+    def shows_audit(self, *lines: tuple[str, str, str], fits: bool = True, id: str = "u1") -> Event:
+        """The service shows its audit log: by whom, what and to what; the last line fits, or does not."""
+        asked = self._client("invoked", "audit", id, 1)
+        self._client("answered", "audit", id, 1, outcome="done", status=200)
+        for n, (by, deed, subject) in enumerate(lines, 1):
+            line = {"record": n, "by": by, "deed": deed, "subject": subject, "fits": fits or n < len(lines)}
+            self.event("service", "audit-line", id=id, **line)
+        return asked
+
     def wants_back(self, n: int = 1, amount: int = 200, *, key: str = "b1", attempt: int = 1) -> Event:
         """Customer service asks for a part of a top-up to be given back."""
         about = {"top_up": f"tu_{n}", "amount_minor": amount, "key": key, "account": self._money["account"]}

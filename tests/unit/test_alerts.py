@@ -73,7 +73,10 @@ def test_rules_and_dashboard_are_about_series_that_there_are() -> None:
 
 
 def test_every_runbook_is_led_to_by_an_alert() -> None:
+    """Or by a runbook that is."""
     led_to = {rule["annotations"]["runbook"] for rule in RULES}
+    for name in tuple(led_to):
+        led_to |= set(re.findall(r"\(([a-z-]+\.md)\)", (HOME / "runbooks" / name).read_text(encoding="utf-8")))
     assert {path.name for path in (HOME / "runbooks").glob("*.md")} == led_to
 
 

@@ -1242,6 +1242,73 @@ def books_that_are_compared_too_early(story: Story) -> None:
     story.captured()
 
 
+# audit-is-complete
+
+ASKED, PUT_ON = ("eve", "asked", ""), ("eve", "put on", "flag")
+
+
+@holds("audit-is-complete")
+def what_was_done_stands_in_the_log(story: Story) -> None:
+    """What is done to something stands there once, however often that was; what is done to nothing, each time."""
+    for _ in range(2):
+        story.owes("asked")
+        story.owes("put on", "flag")
+    story.shows_audit(PUT_ON, ASKED, ("max", "asked", ""), ASKED)
+    story.owes("put off", "flag")
+
+
+@broken("audit-is-complete", "eve did this, and the audit log does not say so: asked")
+def one_deed_of_two_is_missing(story: Story) -> None:
+    story.owes("asked")
+    story.owes("asked")
+    story.shows_audit(ASKED)
+
+
+@broken("audit-is-complete", "eve did this, and the audit log does not say so: put on flag")
+def another_did_it_says_the_log(story: Story) -> None:
+    story.owes("put on", "flag")
+    story.shows_audit(("max", "put on", "flag"))
+
+
+@broken("audit-is-complete", "line 2 of the audit log does not fit, and nobody touched it")
+def a_line_that_does_not_fit(story: Story) -> None:
+    story.owes("asked")
+    story.shows_audit(ASKED, ASKED, fits=False)
+
+
+@unknown("audit-is-complete", "the audit log was never shown while nobody tampered with it")
+@holds("tampering-is-found")
+def a_log_that_was_only_shown_while_somebody_tampered(story: Story) -> None:
+    story.owes("asked")
+    story.rewrites()
+    story.shows_audit(ASKED, fits=False)
+
+
+@unknown("audit-is-complete", "nothing was done that the audit log must tell of")
+def a_log_of_nothing(story: Story) -> None:
+    story.shows_audit()
+
+
+# tampering-is-found
+
+
+@broken("tampering-is-found", "another name was put into the audit log, and all its 1 lines still fit")
+@holds("audit-is-complete")
+def a_log_that_somebody_changed_unseen(story: Story) -> None:
+    story.owes("asked")
+    story.rewrites()
+    story.shows_audit(ASKED)
+    story.fault_ended("x1", 1)
+    story.shows_audit(ASKED, id="u2")
+
+
+@unknown("tampering-is-found", "the audit log was never shown while somebody tampered with it")
+def a_log_that_was_shown_too_late(story: Story) -> None:
+    story.rewrites()
+    story.fault_ended("x1", 1)
+    story.shows_audit(ASKED)
+
+
 # same-key-same-answer
 
 

@@ -242,6 +242,10 @@ def _audit(story: Story, wishes: list[Wish], written: dict[int | str, float]) ->
     written |= {wish.n: story.now for wish in wishes if wish.fate == "found"}
     _ledger(story, FINAL, wishes, written)
     story.compares(*(f"pay_{wish.n}" for wish in wishes if wish.fate != "declined" and not wish.in_ledger))
+    story.owes("asked")
+    story.shows_audit(("eve", "asked", ""))
+    story.rewrites()
+    story.shows_audit(("eve", "asked", ""), fits=False, id="u2")
     for wish in wishes:
         _looks(story, wish, wish.word, final=True)
         states = STEPS[wish.fate]
@@ -533,6 +537,16 @@ def an_alarm_about_a_payment_that_agrees(events: list[Event], victim: Wish) -> l
     [compared] = [e for e in events if e.kind == "answered" and e["operation"] == "compare"]
     finding = {"id": compared["id"], "payment": f"pay_{victim.n}", "class": "missing credit"}
     return after(events, compared, replace(compared, actor="service", kind="finding", facts=finding))
+
+
+@anomaly("audit-is-complete")
+def a_deed_of_which_the_audit_log_says_nothing(events: list[Event], victim: Wish) -> list[Event]:
+    return [e for e in events if e.kind != "audit-line" or e["id"] != "u1"]
+
+
+@anomaly("tampering-is-found")
+def a_change_that_does_not_show(events: list[Event], victim: Wish) -> list[Event]:
+    return changed(events, lambda e: e.kind == "audit-line" and e["id"] == "u2", fits=True)
 
 
 @anomaly("access-is-kept")

@@ -169,6 +169,8 @@ def test_what_a_target_does_not_offer_is_said_with_the_reason(tmp_path: Path) ->
         "duplicates-are-counted": "it has no [operations.figures]",
         "access-is-kept": "its [principals] name nobody who is to be refused",
         "reconciliation-finds-all": "it has no [operations.compare]",
+        "audit-is-complete": "it has no [operations.audit], or no [audited]",
+        "tampering-is-found": "it has no [operations.audit], or no [rewrite]",
         "odd-is-reviewed": "it has no [operations.reviews]",
         "limits-are-kept": "its [operations.top_up] names no `limited_by` in the answer",
         "told-once": "it is not told of {inbox}, where customers' messages would go",

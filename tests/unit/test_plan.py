@@ -62,6 +62,7 @@ AROUND_THE_TARGET = (
     "forge",
     "advance",
     "play_out",
+    "tell_again",
     "release",
     "load",
     "adopt_secret",
