@@ -244,7 +244,7 @@ def _audit(story: Story, wishes: list[Wish], written: dict[int | str, float]) ->
     story.compares(*(f"pay_{wish.n}" for wish in wishes if wish.fate != "declined" and not wish.in_ledger))
     story.owes("asked")
     story.shows_audit(("eve", "asked", ""))
-    story.rewrites()
+    story.rewrites("x2")
     story.shows_audit(("eve", "asked", ""), fits=False, id="u2")
     for wish in wishes:
         _looks(story, wish, wish.word, final=True)
