@@ -82,7 +82,7 @@ KNOWN = (
     ToxicError,
 )
 EXIT = {Status.HOLDS: HOLDS, Status.BROKEN: BROKEN, Status.UNKNOWN: UNKNOWN}
-WORKERS = 3 * (os.cpu_count() or 1)
+WORKERS = 4 * (os.cpu_count() or 1)
 REFERENCE = Path(__file__).parent.parent / "reference_impl" / "target.toml"
 
 app = typer.Typer(
