@@ -33,7 +33,7 @@ from reference_impl.reconciler import Reconciler
 from reference_impl.refunds import Refunds
 from reference_impl.reviews import Reviews
 from reference_impl.settings import Settings
-from reference_impl.verifier import DIALECTS
+from reference_impl.verifier import DIALECTS, Verifier
 
 log = structlog.get_logger()
 
@@ -76,11 +76,40 @@ class Service:
     now: Callable[[], datetime]
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a service works with: who believes callbacks, and the connections to the provider, to customers, and for each job."""
+
+    verifier: Verifier
+    provider_http: httpx.AsyncClient
+    notify_http: httpx.AsyncClient
+    database: Database
+    of_callbacks: Database
+    of_reconciler: Database
+
+
 @asynccontextmanager
 async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterator[Service]:
     """A service with its connections and background loops; all of them end with the block."""
+    async with opened(settings, parts, world) as means:
+        await parts.audit(means.database, world.now).configured(settings.described(), settings.deployed_by)
+        service = assembled(settings, parts, world, means)
+        await service.flags.refresh()
+        async with (
+            _repeating(settings.review_every_s, service.reviews.look),
+            _repeating(RATES_EVERY_S if settings.rates else 0, service.rates.forget),
+            _repeating(settings.outbox_every_s, service.outbox.flush),
+            _repeating(settings.reconcile_every_s, service.reconciler.run),
+            _repeating(settings.audit_every_s, service.audit.seal),
+            _repeating(settings.flags_every_s, service.flags.refresh),
+        ):
+            yield service
+
+
+@asynccontextmanager
+async def opened(settings: Settings, parts: Parts, world: World) -> AsyncIterator[Means]:
+    """What can be wrong without anybody's help first: a service without a secret must not get as far as a database."""
     async with AsyncExitStack() as stack:
-        # First what can be wrong without anybody's help: a service without a secret must not get as far as a database.
         environments = parts.environments()
         environments.insist(settings.environment, settings.marked_keys, settings.endpoints)
         dialect = DIALECTS[settings.callback_dialect]
@@ -102,82 +131,58 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
             await stack.enter_async_context(parts.database(job).open(settings.database_url))
             for job in (Job.API, Job.CALLBACKS, Job.RECONCILER)
         ]
-        access = parts.access(
-            database,
-            parts.signatures(database, world.now, settings.signing_secrets),
-            world.monotonic,
-            settings.access_cache_s,
-        )
-        audit = parts.audit(of_reconciler, world.now)
-        await parts.audit(database, world.now).configured(settings.described(), settings.deployed_by)
-        flags = parts.flags(database, audit, world.now)
-        await flags.refresh()
-        states, ledger, metrics = parts.states(), parts.ledger(database, flags), parts.metrics()
-        late_after = timedelta(seconds=settings.late_after_s)
-        outbox = parts.outbox(of_callbacks, notify_http, settings.notify_url, metrics, world.now, late_after)
-        breaker = parts.breaker(world.monotonic, settings.breaker_failures, settings.breaker_open_s)
-        provider = parts.provider(
-            provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random, breaker
-        )
-        most = {Compartment.CUSTOMERS: settings.customers_max, Compartment.CALLBACKS: settings.callbacks_max}
-        profile = IDEMPOTENCY_PROFILES[settings.idempotency_profile]
-        keys = parts.keys(database, settings.key_lease_s, metrics, world.now, profile)
-        initiation = parts.initiation(
-            database,
-            keys,
-            states,
-            provider,
-            outbox,
-            metrics,
-            world.now,
-            merchant=settings.merchant,
-            environment=settings.environment,
-        )
-        callbacks = parts.callbacks(of_callbacks, verifier, states, ledger, outbox, metrics, world.now, world.monotonic)
-        refunds = parts.refunds(database, keys, ledger, provider, callbacks, audit, world.now)
-        left = parts.refunds(of_reconciler, keys, ledger, provider, callbacks, audit, world.now)
-        reconciler = parts.reconciler(of_reconciler, provider, initiation, left, callbacks, metrics, world.now)
-        comparer = parts.comparer(
-            of_reconciler,
-            provider,
-            world.now,
-            window=timedelta(seconds=settings.compare_window_s),
-            patience_s=settings.compare_patience_s,
-        )
-        adjustments = parts.adjustments(
-            of_reconciler, ledger, states, outbox, audit, world.now, settings.adjustment_limit_minor
-        )
-        rates = parts.rates(database, settings.rates, metrics, world.now)
-        reviews = parts.reviews(of_reconciler, world.now, settings.review_amount_minor, settings.review_failures)
-        async with (
-            _repeating(settings.review_every_s, reviews.look),
-            _repeating(RATES_EVERY_S if settings.rates else 0, rates.forget),
-            _repeating(settings.outbox_every_s, outbox.flush),
-            _repeating(settings.reconcile_every_s, reconciler.run),
-            _repeating(settings.audit_every_s, audit.seal),
-            _repeating(settings.flags_every_s, flags.refresh),
-        ):
-            yield Service(
-                database=database,
-                of_reconciler=of_reconciler,
-                access=access,
-                admission=parts.admission(most, metrics),
-                rates=rates,
-                reviews=reviews,
-                initiation=initiation,
-                refunds=refunds,
-                callbacks=callbacks,
-                ledger=ledger,
-                reconciler=reconciler,
-                comparer=comparer,
-                adjustments=adjustments,
-                audit=audit,
-                flags=flags,
-                outbox=outbox,
-                metrics=metrics,
-                bodies=parts.bodies(),
-                now=world.now,
-            )
+        yield Means(verifier, provider_http, notify_http, database, of_callbacks, of_reconciler)
+
+
+def assembled(settings: Settings, parts: Parts, world: World, means: Means) -> Service:
+    """The parts, each with what it needs of the others: whoever credits first, whoever asks and corrects after it."""
+    now, database, of_reconciler = world.now, means.database, means.of_reconciler
+    audit, states, metrics = parts.audit(of_reconciler, now), parts.states(), parts.metrics()
+    flags = parts.flags(database, audit, now)
+    ledger = parts.ledger(database, flags)
+    late_after = timedelta(seconds=settings.late_after_s)
+    outbox = parts.outbox(means.of_callbacks, means.notify_http, settings.notify_url, metrics, now, late_after)
+    callbacks = parts.callbacks(
+        means.of_callbacks, means.verifier, states, ledger, outbox, metrics, now, world.monotonic
+    )
+    breaker = parts.breaker(world.monotonic, settings.breaker_failures, settings.breaker_open_s)
+    provider = parts.provider(
+        means.provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random, breaker
+    )
+    profile = IDEMPOTENCY_PROFILES[settings.idempotency_profile]
+    keys = parts.keys(database, settings.key_lease_s, metrics, now, profile)
+    merchant, environment = settings.merchant, settings.environment
+    initiation = parts.initiation(
+        database, keys, states, provider, outbox, metrics, now, merchant=merchant, environment=environment
+    )
+    refunds, left = (
+        parts.refunds(each, keys, ledger, provider, callbacks, audit, now) for each in (database, of_reconciler)
+    )
+    signatures = parts.signatures(database, now, settings.signing_secrets)
+    most = {Compartment.CUSTOMERS: settings.customers_max, Compartment.CALLBACKS: settings.callbacks_max}
+    window, patience_s = timedelta(seconds=settings.compare_window_s), settings.compare_patience_s
+    limit_minor = settings.adjustment_limit_minor
+    return Service(
+        database=database,
+        of_reconciler=of_reconciler,
+        access=parts.access(database, signatures, world.monotonic, settings.access_cache_s),
+        admission=parts.admission(most, metrics),
+        rates=parts.rates(database, settings.rates, metrics, now),
+        reviews=parts.reviews(of_reconciler, now, settings.review_amount_minor, settings.review_failures),
+        initiation=initiation,
+        refunds=refunds,
+        callbacks=callbacks,
+        ledger=ledger,
+        reconciler=parts.reconciler(of_reconciler, provider, initiation, left, callbacks, metrics, now),
+        comparer=parts.comparer(of_reconciler, provider, now, window=window, patience_s=patience_s),
+        adjustments=parts.adjustments(of_reconciler, ledger, states, outbox, audit, now, limit_minor),
+        audit=audit,
+        flags=flags,
+        outbox=outbox,
+        metrics=metrics,
+        bodies=parts.bodies(),
+        now=now,
+    )
 
 
 def _provider_http(settings: Settings, world: World) -> httpx.AsyncClient:
