@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -42,6 +43,7 @@ class Client:
         self._target, self._base_url, self._recorder = target, base_url, recorder
         self._books_url = books_url or base_url
         self._timeout_s = timeout_s
+        self._signed: dict[str, httpx.Request] = {}
         self._http, self._reader = (
             httpx.AsyncClient(transport=Loopback(kept_s), trust_env=False) for kept_s in (0.0, KEPT_S)
         )
@@ -67,7 +69,11 @@ class Client:
         if principal != "default":
             said["asked_by"] = principal
         self._recorder.record("client", "invoked", **said, **asked(values))
-        (answer,) = await self._send(self._http, self._base_url, (operation,), values, principal)
+        asking = request(operation, self._base_url, values, self._target.asked_by(principal))
+        if (signer := self._target.signer(principal)) is not None:
+            signer.sign(asking, datetime.fromtimestamp(self._recorder.ago(0.0), UTC), f"{values['run']}-{id}-{attempt}")
+            self._signed[id] = asking
+        (answer,) = await self._send(self._http, asking, (operation,))
         told, unexplained = told_by(self._target, answer)
         if answer.outcome is Outcome.DONE and principal == "default":
             told |= owed(self._target, kind, {**values, **answer.facts})
@@ -86,18 +92,26 @@ class Client:
 
     async def ask(self, operations: Sequence[Operation], values: Mapping[str, Any]) -> list[Answer]:
         """Carry out one attempt of what are one and the same request, unrecorded; what its answer means to each of them."""
-        return await self._send(self._reader, self._books_url, operations, values)
+        asking = request(operations[0], self._books_url, values, self._target.asked_by())
+        return await self._send(self._reader, asking, operations)
+
+    async def send_again(self, overheard: str, kind: str, id: str) -> None:
+        """Send what was signed and sent last for the operation *overheard*, the same to the byte, and record what came of it."""
+        operation, asking = self._target.operations.named(kind), self._signed.get(overheard)
+        said = {"operation": "send_again", "id": id, "attempt": 1, "asked_by": "eavesdropper", "overheard": overheard}
+        self._recorder.record("client", "invoked", **said)
+        answer = Answer(Outcome.UNKNOWN, None, "nothing was signed and sent that could be overheard")
+        if operation is not None and asking is not None:
+            (answer,) = await self._send(self._http, asking, (operation,))
+        outcome = answer.outcome.value
+        self._recorder.record(
+            "client", "answered", **said, outcome=outcome, status=answer.status, because=answer.because
+        )
 
     async def _send(
-        self,
-        http: httpx.AsyncClient,
-        url: str,
-        operations: Sequence[Operation],
-        values: Mapping[str, Any],
-        principal: str = "default",
+        self, http: httpx.AsyncClient, asking: httpx.Request, operations: Sequence[Operation]
     ) -> list[Answer]:
         try:
-            asking = request(operations[0], url, values, self._target.asked_by(principal))
             asking.extensions["timeout"] = httpx.Timeout(self._timeout_s).as_dict()
             answer = await http.send(asking)
         except httpx.HTTPError as error:

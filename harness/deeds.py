@@ -76,9 +76,12 @@ class Deeds:
                 await self._start_mixed(operation)
             case "load":
                 await self._load(operation)
+            case "send_again" if self._stack.target.principals.signer is not None:
+                overheard = self._operations[operation.about]
+                await self._client.send_again(overheard.id, overheard.kind, operation.id)
             case _ if operation.kind != "assault" and self._stack.target.operations.named(operation.kind) is None:
                 self._recorder.record("harness", "not-offered", operation=operation.kind, id=operation.id)
-            case _ if _principal(operation) != "default" and not self._stack.target.asked_by(_principal(operation)):
+            case _ if not self._knows(_principal(operation)):
                 self._recorder.record(
                     "harness", "not-offered", operation=operation.kind, id=operation.id, asked_by=_principal(operation)
                 )
@@ -88,6 +91,10 @@ class Deeds:
                 await self._correct(operation)
             case _:
                 await self._perform(operation)
+
+    def _knows(self, principal: str) -> bool:
+        """Whether the target says how that one asks; the default one need not say anything."""
+        return principal == "default" or self._stack.target.principals.named(principal) is not None
 
     async def _open(self, operation: Operation) -> None:
         account = Account(

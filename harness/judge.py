@@ -17,7 +17,7 @@ from harness.plan import Plan, decode
 from harness.verdict import Invariant, Status, Verdict
 
 # Kinds that a run may have tried without success and still mean something: an attacker is supposed to be refused.
-NEVER_DONE = frozenset({"forge"})
+NEVER_DONE = frozenset({"forge", "send_again"})
 
 
 def judge(history: History, invariants: Mapping[str, Invariant]) -> tuple[Verdict, ...]:

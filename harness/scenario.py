@@ -147,8 +147,10 @@ class Draft:
             raise ValueError(f"{top_up} has no part left: ask for it with `parts=`, or say the amount")
         return self._parts[top_up].pop(0)
 
-    def status(self, top_up: str) -> None:
-        self._do(Operation(id=self._next("s"), kind="status", about=top_up))
+    def status(self, top_up: str) -> str:
+        look = self._next("s")
+        self._do(Operation(id=look, kind="status", about=top_up))
+        return look
 
     def balance(self, account: str) -> None:
         self._do(Operation(id=self._next("v"), kind="balance", about=account))
@@ -156,7 +158,7 @@ class Draft:
     @contextmanager
     def asking_as(self, principal: str) -> Iterator[None]:
         """What is asked of the service in this block, one of the target's other principals asks: `initiator`, of the same
-        tenant, who may not reconcile; `stranger`, of another tenant; `former`, whose key was revoked.
+        tenant, who may not reconcile; `stranger`, of another tenant; `former`, whose key was revoked; `signer`, who signs.
         """
         self._asking = principal
         yield
@@ -208,6 +210,10 @@ class Draft:
     def assault(self, how: str, account: str) -> None:
         """An attacker asks for a top-up as no honest client does; see `ASSAULTS` in `assault.py`."""
         self._do(Operation(id=self._next("h"), kind="assault", about=account, args={"how": how}))
+
+    def send_again(self, overheard: str) -> None:
+        """An attacker who has overheard what the `signer` sent sends it again, the same to the byte."""
+        self._do(Operation(id=self._next("h"), kind="send_again", about=overheard))
 
     def forge(self, forgery: str, about: str, **args: Scalar) -> None:
         """An attacker sends a callback about a top-up's payment, and waits for the answer."""

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from harness.signing import Signer, derived
+
 # What calls itself one of these is refused (H11): a chaos tool has no business there.
 PRODUCTION = re.compile(r"(?<![a-z])(?:prod(?:uction)?|live)(?![a-z])", re.IGNORECASE)
 
@@ -169,6 +171,23 @@ class Principal(_Model):
     headers: dict[str, str]
 
 
+class SigningPrincipal(Principal):
+    """Somebody who signs each request (ACS3-HMAC-SHA256) instead of sending a key along.
+
+    `id` is the access key's, and `secret` what it signs with: with `derived_for`, what HMAC-SHA256 under `secret` makes of that
+    text, in base64url without padding, as a service does that derives a secret for each key from one that it is told.
+    """
+
+    headers: dict[str, str] = Field(default_factory=dict)
+    id: str
+    secret: str = Field(repr=False)
+    derived_for: str = ""
+
+    @property
+    def signer(self) -> Signer:
+        return Signer(self.id, derived(self.secret, self.derived_for))
+
+
 class Principals(_Model):
     """Who there is. A service that asks nobody who they are has none of them, and is sent nothing."""
 
@@ -184,6 +203,8 @@ class Principals(_Model):
     """Of another tenant, where it may do everything."""
     former: Principal | None = None
     """Of the same tenant, with a key that was revoked."""
+    signer: SigningPrincipal | None = None
+    """Of the same tenant: asks for top-ups, and signs instead of sending a key along."""
 
     def named(self, name: str) -> Principal | None:
         found: Principal | None = getattr(self, name, None)
@@ -233,17 +254,25 @@ class Target(_Model):
 
     def knowing(self, keys: Mapping[str, str]) -> "Target":
         """The same service, with each principal's own of *keys* in its headers. Raises `TargetError` where one is missing."""
-        filled = {
-            name: Principal(headers={header: _with_key(text, name, keys) for header, text in each.headers.items()})
-            for name, each in self.principals
-            if each is not None
-        }
-        return self.model_copy(update={"principals": Principals(**filled)})
+        filled: dict[str, Principal] = {}
+        for name, each in self.principals:
+            if each is None:
+                continue
+            headers = {header: _with_key(text, name, keys) for header, text in each.headers.items()}
+            filled[name] = each.model_copy(update={"headers": headers})
+            if isinstance(each, SigningPrincipal):
+                filled[name] = filled[name].model_copy(update={"secret": _with_key(each.secret, name, keys)})
+        return self.model_copy(update={"principals": self.principals.model_copy(update=filled)})
 
     def asked_by(self, principal: str = "default") -> Mapping[str, str]:
         """The headers with which a principal asks; none where the target names no such one."""
         found = self.principals.named(principal)
         return {} if found is None else found.headers
+
+    def signer(self, principal: str) -> Signer | None:
+        """How a principal signs; None where it does not."""
+        found = self.principals.named(principal)
+        return found.signer if isinstance(found, SigningPrincipal) else None
 
     def speaking(self, dialect: str | None) -> "Target":
         """The same service, told to take callbacks in another dialect. Raises `TargetError` when it cannot be told."""
@@ -315,7 +344,7 @@ class Target(_Model):
             missing["mixed-starts-are-refused"] = "it has no [start.mixed]"
         if not self.rotates:
             missing["rotation-refuses-nobody"] = "its [start.env] has no {old_secret} and {old_secret_until}"
-        if not any(self.principals.named(name) for name in ("initiator", "stranger", "former")):
+        if not any(self.principals.named(name) for name in ("initiator", "stranger", "former", "signer")):
             missing["access-is-kept"] = "its [principals] name nobody who is to be refused"
         if not self.words:
             missing |= dict.fromkeys(WORDED, "it has no [words]")

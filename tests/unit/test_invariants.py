@@ -374,6 +374,19 @@ def whoever_has_left_comes_in(story: Story) -> None:
     story.trespasses("former", "top_up", "done", 202, top_up="tu_1")
 
 
+@broken("access-is-kept", "somebody who had overheard it asked for send again and was served (200)")
+def what_was_overheard_is_good_again(story: Story) -> None:
+    story.trespasses("signer", "status", "done", 200)
+    story.trespasses("eavesdropper", "send_again", "done", 200, overheard="x1")
+
+
+@unknown("access-is-kept", "nobody asked for what was not theirs, and was answered")
+def an_eavesdropper_who_is_the_first_to_be_served(story: Story) -> None:
+    """Whose request never arrived has used no nonce."""
+    story.trespasses("signer", "status", "unknown", None)
+    story.trespasses("eavesdropper", "send_again", "done", 200, overheard="x1")
+
+
 @unknown("access-is-kept", "nobody asked for what was not theirs, and was answered")
 def a_trespasser_whom_nothing_answered(story: Story) -> None:
     story.trespasses("stranger", "balance", "unknown", None)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.outcomes import FAILURES, STATUSES, Outcome, of_failure, of_status, together
+from harness.signing import Signer
 from harness.target import Operation, Target, TargetError, at, facts, fill, keys_in, read, request, rows
 from reference_impl.states import State, States
 from reference_impl.statuses import WORDS
@@ -200,10 +201,21 @@ headers = { Authorization = "Bearer other-{key}" }
     assert knowing.asked_by("former") == {}
     asked = request(knowing.operations.top_up, "http://x", VALUES, knowing.asked_by())
     assert asked.headers["Authorization"] == "Bearer till-k1"
+    assert knowing.signer("default") is None
     with pytest.raises(TargetError, match=r"\[principals.stranger\] has a {key}.*TOPUP_CHAOS_KEYS=stranger="):
         target.knowing({"default": "k1"})
     with pytest.raises(TargetError, match=r"principals\.somebody"):
         read(written(tmp_path, MINIMAL + '[principals.somebody]\nheaders = { A = "b" }'))
+
+
+def test_who_signs_has_a_secret_of_its_own_or_a_derived_one(tmp_path: Path) -> None:
+    said = '[principals.signer]\nid = "till"\nsecret = "s-{key}"\n'
+    plain = read(written(tmp_path, MINIMAL + said))
+    assert plain.knowing({"signer": "k1"}).signer("signer") == Signer("till", "s-k1")
+    derived = read(written(tmp_path, MINIMAL + said + 'derived_for = "till"')).knowing({"signer": "k1"})
+    assert derived.signer("signer") == Signer("till", "rfNF1B5qcrsJGEffegmHFd3BH0cqvrSFA9QtWZOiqYY")
+    with pytest.raises(TargetError, match=r"\[principals.signer\] has a {key}.*TOPUP_CHAOS_KEYS=signer="):
+        plain.knowing({})
 
 
 @pytest.mark.parametrize(
