@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import structlog
 
+from reference_impl.metrics import Metrics
 from reference_impl.provider_answers import NoAnswer, NotReached, NoTurn, ServerError
 
 log = structlog.get_logger()
@@ -30,14 +31,16 @@ class CircuitOpen(NotReached):
 class CircuitBreaker:
     """Stands before what may be in trouble. *now* is a clock in seconds that only goes forwards."""
 
-    def __init__(self, now: Callable[[], float], failures_max: int, open_s: float) -> None:
+    def __init__(self, now: Callable[[], float], failures_max: int, open_s: float, metrics: Metrics) -> None:
         self.now = now
+        self.metrics = metrics
         self.failures_max = failures_max
         self.open_s = open_s
         self.state = Circuit.CLOSED
         self._failures = 0
         self._opened_at = 0.0
         self._since = 0  # counts the changes of state: what was sent before one says nothing after it
+        self.metrics.gauge("topup_circuit_open", 0)
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
@@ -93,4 +96,5 @@ class CircuitBreaker:
             self._opened_at = self.now() if since is None else since
         if state is not Circuit.HALF_OPEN:
             self._failures = 0
+        self.metrics.gauge("topup_circuit_open", state is not Circuit.CLOSED)
         log.warning("circuit", state=state)

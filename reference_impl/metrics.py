@@ -29,6 +29,9 @@ COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 GAUGES: Mapping[str, str] = {
     "topup_reconciled_at_seconds": "When reconciliation last ran to its end, in seconds since the epoch",
     "topup_open": "Top-ups that were still open when it did",
+    "topup_circuit_open": "1 while the provider is left alone after failures, 0 while it is asked",
+    "topup_audit_sealed_at_seconds": "When all of the audit log was last chained by the clock, in seconds since the epoch",
+    "topup_audit_sound": "1 if its chain was whole when it was last verified by the clock, 0 if it was not",
 }
 
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)

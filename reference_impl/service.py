@@ -16,6 +16,7 @@ from reference_impl.access import Access
 from reference_impl.adjustments import Adjustments
 from reference_impl.admission import Admission, Compartment
 from reference_impl.audit import AuditLog
+from reference_impl.audit_watch import AuditWatch
 from reference_impl.callbacks import CallbackIntake
 from reference_impl.comparison import Comparer
 from reference_impl.database import Database, Job
@@ -95,12 +96,14 @@ async def running(settings: Settings, parts: Parts, world: World) -> AsyncIterat
         await parts.audit(means.database, world.now).configured(settings.described(), settings.deployed_by)
         service = assembled(settings, parts, world, means)
         await service.flags.refresh()
+        watch = AuditWatch(service.audit, service.metrics, service.now)
         async with (
             _repeating(settings.review_every_s, service.reviews.look),
             _repeating(RATES_EVERY_S if settings.rates else 0, service.rates.forget),
             _repeating(settings.outbox_every_s, service.outbox.flush),
             _repeating(settings.reconcile_every_s, service.reconciler.run),
-            _repeating(settings.audit_every_s, service.audit.seal),
+            _repeating(settings.audit_every_s, watch.seal),
+            _repeating(settings.audit_verify_every_s, watch.verify),
             _repeating(settings.flags_every_s, service.flags.refresh),
         ):
             yield service
@@ -145,7 +148,7 @@ def assembled(settings: Settings, parts: Parts, world: World, means: Means) -> S
     callbacks = parts.callbacks(
         means.of_callbacks, means.verifier, states, ledger, outbox, metrics, now, world.monotonic
     )
-    breaker = parts.breaker(world.monotonic, settings.breaker_failures, settings.breaker_open_s)
+    breaker = parts.breaker(world.monotonic, settings.breaker_failures, settings.breaker_open_s, metrics)
     provider = parts.provider(
         means.provider_http, settings.provider_timeout_s, settings.provider_attempts, world.random, breaker
     )

@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     """A correction of more minor units than this waits for a second person."""
     audit_every_s: float = Field(default=5, ge=0)
     """How long a record of the audit log may stand unchained; 0: until somebody asks for the log."""
+    audit_verify_every_s: float = Field(default=3600, ge=0)
+    """How often its whole chain is verified, for the metrics to say; 0: only at a terminal."""
     flags_every_s: float = Field(default=1, ge=0)
     """How far a process may be behind a flag that another one was told of; 0: until it is told itself, or restarted."""
     deployed_by: str = Field(default="deployment", min_length=1, max_length=64)

@@ -15,6 +15,7 @@ import respx
 
 from reference_impl.breaker import CircuitBreaker, CircuitOpen
 from reference_impl.logs import correlate
+from reference_impl.metrics import Metrics
 from reference_impl.provider import ProviderClient
 from reference_impl.provider_answers import (
     Declined,
@@ -68,7 +69,7 @@ PAYMENT: dict[str, Any] = {
 
 def closed() -> CircuitBreaker:
     """A circuit that nothing in these tests opens."""
-    return CircuitBreaker(time.monotonic, failures_max=10**6, open_s=1)
+    return CircuitBreaker(time.monotonic, failures_max=10**6, open_s=1, metrics=Metrics())
 
 
 class Impatient(ProviderClient):
@@ -378,7 +379,7 @@ def test_the_pauses_grow_jitter_and_end() -> None:
 
 def opening(at: int) -> CircuitBreaker:
     """A circuit that opens after so many failures, and stays so."""
-    return CircuitBreaker(lambda: 0.0, failures_max=at, open_s=1)
+    return CircuitBreaker(lambda: 0.0, failures_max=at, open_s=1, metrics=Metrics())
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -13,6 +14,7 @@ from test_reference_adjustments import approve, finding, propose, put_aside
 from test_reference_service import ANN, API_KEYS, CREDITED, EVE, MAX, SECRET, Bench, bench, run
 
 from reference_impl.audit import AuditLog, Verified
+from reference_impl.audit_watch import AuditWatch
 from reference_impl.flags import Flag, Flags
 from reference_impl.settings import Settings
 
@@ -299,5 +301,37 @@ def test_a_tenant_reads_its_own_records_and_changes_no_flag(database_url: str) -
             assert [actor for actor, _ in await deeds(b)] == ["deployment", "eve"]
             path = "/admin/flags/post-in-one-statement"
             assert (await b.client.put(path, json={"to": "on"}, headers=other)).status_code == 403
+
+    run(story())
+
+
+def test_the_metrics_show_when_it_was_sealed_and_whether_it_is_whole(database_url: str) -> None:
+    """What cannot be sealed leaves the time as it was."""
+
+    async def story() -> None:
+        async with bench(database_url) as b:
+
+            async def shown() -> dict[str, float]:
+                lines = (await b.client.get("/metrics")).text.splitlines()
+                return {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("topup_audit")}
+
+            at = [datetime(2026, 1, 31, tzinfo=UTC)]
+            watch = AuditWatch(b.service.audit, b.service.metrics, lambda: at[0])
+            assert await shown() == {}
+            await b.client.post("/admin/reconcile", headers=EVE)
+            await watch.seal()
+            await watch.verify()
+            sealed = await shown()
+            assert sealed == {"topup_audit_sealed_at_seconds": at[0].timestamp(), "topup_audit_sound": 1}
+            at[0] += timedelta(hours=1)
+
+            await b.database.execute("SET session_replication_role = replica")
+            await b.database.execute("UPDATE audit_records SET actor = 'nobody' WHERE record = 2")
+            await watch.verify()
+            assert (await shown())["topup_audit_sound"] == 0
+            await b.database.execute("ALTER TABLE audit_seals RENAME TO nowhere")
+            with pytest.raises(asyncpg.UndefinedTableError):
+                await watch.seal()
+            assert (await shown())["topup_audit_sealed_at_seconds"] == sealed["topup_audit_sealed_at_seconds"]
 
     run(story())

@@ -13,7 +13,12 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from promql import Recorded, labels_of, minutes
 
+import scenarios
+from harness.registry import load
+from harness.scenario import SCENARIOS
 from reference_impl.metrics import COUNTERS, GAUGES, Metrics
+
+load(scenarios, but=("locustfile", "flows", "meetings"))
 
 HOME = Path(__file__).parent.parent.parent / "reference_impl"
 RULES = yaml.safe_load((HOME / "monitoring" / "alerts.yaml").read_text(encoding="utf-8"))["groups"][0]["rules"]
@@ -78,6 +83,20 @@ def test_every_runbook_is_led_to_by_an_alert() -> None:
     for name in tuple(led_to):
         led_to |= set(re.findall(r"\(([a-z-]+\.md)\)", (HOME / "runbooks" / name).read_text(encoding="utf-8")))
     assert {path.name for path in (HOME / "runbooks").glob("*.md")} == led_to
+
+
+@pytest.mark.parametrize("runbook", sorted((HOME / "runbooks").glob("*.md")), ids=lambda path: path.stem)
+def test_a_runbook_is_rehearsed_by_scenarios_that_there_are(runbook: Path) -> None:
+    """And says which alerts, or which runbooks, lead to it: those that do, and no others."""
+    text = runbook.read_text(encoding="utf-8")
+    [words] = re.findall(r"^Rehearsed by `topup-chaos run ([a-z -]+)`", text, re.MULTILINE)
+    assert set(words.split()) <= set(SCENARIOS)
+    [led] = re.findall(r"^Led to by (.*?)\.?$", text, re.MULTILINE)
+    alerts = {rule["alert"] for rule in RULES if rule["annotations"]["runbook"] == runbook.name}
+    assert set(re.findall(r"`(\w+)`", led)) == alerts
+    for other in re.findall(r"\(([a-z-]+\.md)\)", led):
+        assert f"({runbook.name})" in (HOME / "runbooks" / other).read_text(encoding="utf-8")
+    assert alerts or "(" in led
 
 
 def test_what_is_exported_is_what_was_counted() -> None:

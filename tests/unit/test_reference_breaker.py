@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from reference_impl.breaker import Circuit, CircuitBreaker, CircuitOpen
+from reference_impl.metrics import Metrics
 from reference_impl.provider_answers import (
     Declined,
     NoAnswer,
@@ -34,7 +35,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def breaker(clock: Clock) -> CircuitBreaker:
-    return CircuitBreaker(clock, failures_max=3, open_s=OPEN_S)
+    return CircuitBreaker(clock, failures_max=3, open_s=OPEN_S, metrics=Metrics())
 
 
 def ask(breaker: CircuitBreaker, error: BaseException | None = None) -> None:
@@ -148,3 +149,20 @@ def test_a_late_failure_does_not_keep_it_open_for_longer(breaker: CircuitBreaker
     clock.now += OPEN_S / 2
     ask(breaker)
     assert breaker.state is Circuit.CLOSED
+
+
+def test_the_metrics_show_whether_it_is_open(clock: Clock) -> None:
+    """Also while it is tried: of what is half-open nobody knows yet that it is well."""
+    metrics = Metrics()
+    breaker = CircuitBreaker(clock, failures_max=3, open_s=OPEN_S, metrics=metrics)
+
+    def shown() -> bool:
+        return b"topup_circuit_open 1.0" in metrics.exposition()
+
+    assert b"topup_circuit_open 0.0" in metrics.exposition()
+    opened(breaker)
+    assert shown()
+    clock.now += OPEN_S
+    with breaker.guarded():
+        assert shown()
+    assert not shown()
