@@ -247,28 +247,28 @@ class CallbackIntake:
         return (await self.ledger.standing(connection, top_up)).word
 
     async def set_aside(self, event: Event, disagreement: Disagreement) -> Outcome:
-        """Write the disagreement down. The claim was undone with the rest: the payment's true report may yet come."""
+        """Write the disagreement down. The claim was undone with the rest: the payment's true report may yet come.
+
+        If it came in this moment, what went back is applied from the beginning: claims come before the lock that is held here.
+        """
         async with self.database.transaction() as connection:
             top_up = await self.find_top_up(connection, event)
             account = top_up.account if top_up else event.account
             await discrepancies.record(connection, disagreement, event.payment, account, self.now())
-            if top_up and disagreement.kind == "amount_minor":
-                await self.keep_back(connection, event)
-            await self.remember(connection, event, Outcome.SET_ASIDE)
-        return Outcome.SET_ASIDE
-
-    async def keep_back(self, connection: Connection, event: Event) -> None:
-        """What went back of a payment is posted with its credit, should that come; now, if it came in this moment."""
-        for step in self.steps_of(event):
-            if step.reversal is None:
-                continue
-            if not await self.is_credited(connection, event.payment):
-                await kept_back.keep(connection, step)
-            elif await self.claim(connection, step):
-                await self.take_effect(connection, step)
+            went_back = [step for step in self.steps_of(event) if step.reversal]
+            keeps = top_up is not None and disagreement.kind == "amount_minor" and bool(went_back)
+            too_late = keeps and await self.is_credited(connection, event.payment)
+            if not too_late:
+                await self.remember(connection, event, Outcome.SET_ASIDE)
+                for step in went_back if keeps else ():
+                    await kept_back.keep(connection, step)
+        return await self.apply(event) if too_late else Outcome.SET_ASIDE
 
     async def catch_up(self, connection: Connection, payment: str) -> None:
-        """What was kept back of a payment that is credited now. The top-up is locked: whoever keeps something back waits."""
+        """What was kept back of a payment that is credited now. The top-up is locked: whoever keeps something back waits.
+
+        These claims come after the lock, and nobody waits in a circle: who else would make them waits for that of the credit first.
+        """
         for step in await kept_back.of(connection, payment):
             if await self.claim(connection, step):
                 await self.take_effect(connection, step)

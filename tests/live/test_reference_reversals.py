@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import permutations
 from random import Random
 from typing import Any
@@ -11,6 +12,13 @@ from typing import Any
 import httpx
 import pytest
 from test_reference_service import CREDITED, Bench, bench, run
+from typing_extensions import override
+
+from reference_impl.callbacks import CallbackIntake, Outcome
+from reference_impl.database import Connection
+from reference_impl.discrepancies import Disagreement
+from reference_impl.events import Event
+from reference_impl.parts import Parts
 
 News = tuple[str, dict[str, Any]]
 
@@ -193,6 +201,54 @@ def test_a_reversal_of_somebody_else_s_payment_moves_nothing(database_url: str, 
             assert await b.balance() == 700, "the strange report did not use up the true one"
 
     run(scene())
+
+
+class Meeting(CallbackIntake):
+    """A refund about which something does not agree is set aside while the same refund, told rightly, holds its claim."""
+
+    aside, credited, claimed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    @override
+    async def set_aside(self, event: Event, disagreement: Disagreement) -> Outcome:
+        self.aside.set()
+        await self.credited.wait()
+        return await super().set_aside(event, disagreement)
+
+    @override
+    async def claim(self, connection: Connection, event: Event) -> bool:
+        new = await super().claim(connection, event)
+        if event.reversal and self.aside.is_set() and not self.claimed.is_set():
+            self.claimed.set()
+            async with asyncio.timeout(10):
+                while not await connection.fetchval("SELECT true FROM pg_locks WHERE NOT granted LIMIT 1"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)  # the database tells nobody who waits
+        return new
+
+
+def test_what_is_set_aside_and_what_is_claimed_do_not_wait_for_each_other(database_url: str) -> None:
+    """A claim comes before the lock on the top-up, also for what had to be kept back and is credited in this moment."""
+
+    async def story() -> None:
+        Meeting.aside, Meeting.credited, Meeting.claimed = (asyncio.Event() for _ in range(3))
+        async with bench(database_url, parts=replace(Parts(), callbacks=Meeting)) as b:
+            top_up = (await b.top_up()).json()
+            kind, facts = refund(1, 300, 300)
+            wrong = asyncio.create_task(b.tell(top_up, kind, **facts | {"captured_minor": 500}))
+            async with asyncio.timeout(10):
+                await Meeting.aside.wait()
+            await tell(b, top_up, [CAPTURED])
+            right = asyncio.create_task(b.tell(top_up, kind, **facts))
+            async with asyncio.timeout(10):
+                await Meeting.claimed.wait()
+            Meeting.credited.set()
+
+            assert [answer.status_code for answer in await asyncio.gather(wrong, right)] == [204, 204]
+
+            assert await postings(b) == {("credit", 1000, None): 1, ("refund", -300, "re_1"): 1}
+            assert await b.balance() == 700
+            assert await b.kinds() == ["amount_minor"]
+
+    run(story())
 
 
 def test_a_balance_may_go_below_zero_by_what_a_bank_takes_back(database_url: str) -> None:
