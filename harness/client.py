@@ -75,8 +75,8 @@ class Client:
             self._signed[id] = asking
         (answer,) = await self._send(self._http, asking, (operation,))
         told, unexplained = told_by(self._target, answer)
-        if answer.outcome is Outcome.DONE and principal == "default":
-            told |= owed(self._target, kind, {**values, **answer.facts})
+        if answer.outcome is Outcome.DONE:
+            told |= owed(self._target, kind, {**values, **answer.facts}, principal)
         if unexplained:
             self._recorder.record("harness", "book-unread", **unexplained)
         self._recorder.record(

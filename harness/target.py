@@ -110,7 +110,8 @@ class Operation(_Model):
 
 
 class Audited(_Model):
-    """What an operation that was done owes the service's audit log: whose doing it was, the deed, and what it was done to.
+    """What an operation that was done owes the service's audit log: `by` whom, by the name that the log has for them, the deed,
+    and what it was done to.
 
     `subject` may be empty; placeholders are the operation's own, and the facts of its answer.
     """
@@ -118,6 +119,10 @@ class Audited(_Model):
     by: str
     deed: str
     subject: str = ""
+    who: str = "default"
+    """Which of the target's principals owes it; what another one does owes nothing."""
+    when: dict[str, str] = Field(default_factory=dict)
+    """What the answer must say for it to be owed: that it was not done already, by somebody else."""
 
 
 class Rewrite(_Model):
@@ -437,15 +442,16 @@ def rows(operation: Operation, body: Any) -> list[dict[str, Any]]:
     return [facts(operation, row) for row in found]
 
 
-def owed(target: Target, kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What an operation of *kind*, done with these *values*, `owes` the audit log; empty where it owes nothing, or where its
-    answer does not say what it was done to.
+def owed(target: Target, kind: str, values: Mapping[str, Any], principal: str = "default") -> dict[str, Any]:
+    """What an operation of *kind*, done by *principal* with these *values*, `owes` the audit log; empty where it owes nothing, or
+    where its answer does not say what it was done to.
     """
     audited = target.audited.get(kind)
-    if audited is None:
+    if audited is None or audited.who != principal or not audited.when.items() <= values.items():
         return {}
     try:
-        return {"owes": {name: str(fill(said, values)) for name, said in audited.model_dump().items()}}
+        said = audited.model_dump(include={"by", "deed", "subject"})
+        return {"owes": {name: str(fill(text, values)) for name, text in said.items()}}
     except TargetError:
         return {}
 

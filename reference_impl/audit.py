@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import structlog
 
 from reference_impl.actors import current_actor
-from reference_impl.database import Connection, Database, acting_for
+from reference_impl.database import Connection, Database, Job, acting_for
 from reference_impl.logs import current_correlation
 
 if TYPE_CHECKING:
@@ -97,6 +97,38 @@ def _told(misfit: Line) -> str:
     return f"seal {misfit.seal} does not fit: record {record.record} of {record.at.isoformat()} ({what}), or one before it is gone"
 
 
+async def write(
+    connection: "AnyConnection", at: datetime, by: str, action: str, subject: str, detail: Mapping[str, Any]
+) -> None:
+    """Write down what *by* does, for the tenant that *connection* acts for."""
+    await connection.execute(
+        """INSERT INTO audit_records (at, actor, action, subject, detail, correlation)
+           VALUES ($1, $2, $3, $4, $5, $6)""",
+        at,
+        by,
+        action,
+        subject,
+        json.dumps(detail, sort_keys=True),
+        current_correlation(),
+    )
+
+
+async def write_as_owner(
+    connection: "AnyConnection",
+    tenant: str,
+    at: datetime,
+    by: str,
+    action: str,
+    subject: str,
+    detail: Mapping[str, Any],
+) -> None:
+    """The same, by whoever migrates, in a transaction of theirs: in the role that may, since no policy lets the owner."""
+    await connection.execute(f"SET LOCAL ROLE {Job.API}")
+    await connection.execute("SELECT set_config('app.tenant', $1, true)", tenant)
+    await write(connection, at, by, action, subject, detail)
+    await connection.execute("RESET ROLE")
+
+
 class AuditLog:
     """Writes records, seals them, and reads the chain."""
 
@@ -112,16 +144,7 @@ class AuditLog:
         self, connection: Connection, action: str, subject: str, detail: Mapping[str, Any], by: str = ""
     ) -> None:
         """Write down what the current actor, or whom *by* names, does, in the transaction in which it is done."""
-        await connection.execute(
-            """INSERT INTO audit_records (at, actor, action, subject, detail, correlation)
-               VALUES ($1, $2, $3, $4, $5, $6)""",
-            self.now(),
-            by or current_actor(),
-            action,
-            subject,
-            json.dumps(detail, sort_keys=True),
-            current_correlation(),
-        )
+        await write(connection, self.now(), by or current_actor(), action, subject, detail)
 
     async def asked(self, action: str) -> None:
         """Write down what the current actor is about to set going."""

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import asyncpg
 import typer
 
+from reference_impl.actors import acting, at_the_terminal
 from reference_impl.api_keys import BadKey, Scope, draw, listed, revoke, store
-from reference_impl.audit import Verified
+from reference_impl.audit import Verified, write_as_owner
 from reference_impl.database import Job
 from reference_impl.environments import Environments, Mixed
 from reference_impl.logs import clean, configure
@@ -87,7 +88,14 @@ def make_key(
     """Make a key, and show it: this once, for nobody can show it again."""
     try:
         key = draw(tenant, principal, scope)
-        at_the_database(lambda connection: store(connection, key))
+
+        async def made(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+            async with connection.transaction():
+                await store(connection, key)
+                detail = {"principal": principal, "scopes": list(key.scopes)}
+                await _write_down(connection, tenant, "key made", key.name, detail)
+
+        at_the_database(made)
     except BadKey as error:
         fail(str(error))
     typer.echo(f"{key.token}")
@@ -115,7 +123,16 @@ def revoke_key(
     name: Annotated[str, typer.Argument(help="The key's name: what stands between its two first _.")],
 ) -> None:
     """Revoke a key, for good. Services that have just seen it take it for ACCESS_CACHE_S more, and no longer."""
-    if not at_the_database(lambda connection: revoke(connection, name)):
+
+    async def revoked(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+        async with connection.transaction():
+            if not await revoke(connection, name):
+                return False
+            tenant = await connection.fetchval("SELECT tenant FROM api_keys WHERE key = $1", name)
+            await _write_down(connection, tenant, "key revoked", name, {})
+        return True
+
+    if not at_the_database(revoked):
         fail(f"there is no key {name!r} that is not revoked already: `keys list` shows them")
     typer.echo(f"the key {name} is revoked")
 
@@ -186,6 +203,13 @@ def restore(
     typer.echo(f"as it was at {manifest.taken_at}: {sum(manifest.rows.values())} rows of {len(manifest.rows)} tables")
 
 
+async def _write_down(
+    connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, action: str, subject: str, detail: Mapping[str, Any]
+) -> None:
+    """Who did this at a terminal, in the tenant's audit log."""
+    await write_as_owner(connection, tenant, World().now(), at_the_terminal(), action, subject, detail)
+
+
 def _carried_out(work: Coroutine[Any, Any, "Manifest"]) -> "Manifest":
     """What came of it. Ends the program, saying why, when nothing did."""
     from reference_impl.backup import BackupError
@@ -205,6 +229,8 @@ def _url() -> str:
 
 async def _reconcile(settings: "Settings", every_s: float, as_json: bool) -> int:
     async with running(settings, PARTS.get(), World()) as service:
+        with acting(at_the_terminal()):
+            await service.audit.asked("reconciliation and comparison asked for")
         while True:
             await service.reconciler.run()
             report = await service.comparer.run("schedule" if every_s else "terminal")

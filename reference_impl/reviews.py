@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reference_impl.answers import Problem
+from reference_impl.audit import AuditLog
 from reference_impl.database import Connection, Database
 
 
@@ -29,8 +30,11 @@ class Reviews:
     SINCE = timedelta(days=2)
     """How far back it is looked. What is older was looked at, or there was nobody to."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime], amount_minor: int, times: int) -> None:
+    def __init__(
+        self, database: Database, audit: AuditLog, now: Callable[[], datetime], amount_minor: int, times: int
+    ) -> None:
         self.database = database
+        self.audit = audit
         self.now = now
         self.amount_minor = amount_minor
         self.times = times
@@ -68,8 +72,8 @@ class Reviews:
             )
 
     async def close(self, review: int, operator: str, note: str) -> None:
-        """Take it out of the queue, with what was found. Raises `Problem` when it is not in it."""
-        async with self.database.connection() as connection:
+        """Take it out of the queue, with what was found, and write down who did. Raises `Problem` when it is not in it."""
+        async with self.database.transaction() as connection:
             closed = await connection.fetchval(
                 """UPDATE reviews SET closed_by = $2, closed_at = $3, note = $4
                    WHERE review = $1 AND closed_at IS NULL RETURNING true""",
@@ -78,8 +82,9 @@ class Reviews:
                 self.now(),
                 note,
             )
-        if not closed:
-            raise Problem(404, "no_such_review", "No review of this number waits.", at="review")
+            if not closed:
+                raise Problem(404, "no_such_review", "No review of this number waits.", at="review")
+            await self.audit.record(connection, "review closed", f"rv_{review}", {"note": note})
 
 
 async def came_too_soon(connection: Connection, customer: str, at: datetime) -> None:

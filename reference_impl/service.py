@@ -171,7 +171,7 @@ def assembled(settings: Settings, parts: Parts, world: World, means: Means) -> S
         access=parts.access(database, signatures, world.monotonic, settings.access_cache_s),
         admission=parts.admission(most, metrics),
         rates=parts.rates(database, settings.rates, metrics, now),
-        reviews=parts.reviews(of_reconciler, now, settings.review_amount_minor, settings.review_failures),
+        reviews=parts.reviews(of_reconciler, audit, now, settings.review_amount_minor, settings.review_failures),
         initiation=initiation,
         refunds=refunds,
         callbacks=callbacks,

@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     review_every_s: float = Field(default=0, ge=0)
     """How often what is odd is looked for; 0: when the queue is read."""
     reconcile_every_s: float = Field(default=0, ge=0)
-    """0: only on demand."""
+    """How often what is open is settled; 0: only on demand. Books are compared by `reconcile --every-s`, a process of its own."""
     compare_window_s: float = Field(default=2 * 86_400, gt=0)
     """How old a top-up may be to be compared with the provider's book. Older ones were, by earlier runs."""
     compare_patience_s: float = Field(default=30, ge=0)

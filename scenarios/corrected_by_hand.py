@@ -4,12 +4,12 @@ LARGE_MINOR = 20_000
 APART_S = 60.0
 
 
-@scenario("corrections-are-approved", "reconciliation-finds-all")
+@scenario("corrections-are-approved", "reconciliation-finds-all", "audit-is-complete")
 def corrected_by_hand(draft: Draft) -> None:
     """Captures that were not credited are found by comparing the books, and operators correct them.
 
     A small one is posted at once, asked for twice, and then the callback comes that would have credited it. Large ones wait:
-    who asked cannot approve; of two, somebody else approves one, twice at the same instant.
+    who asked cannot approve; of two, somebody else approves one, twice at the same instant. In the end the audit log is read.
     """
     with draft.fault("mood", mood="capture-in-parts", parts=2, after_s=APART_S):
         small = draft.top_up(draft.account())
@@ -31,3 +31,4 @@ def corrected_by_hand(draft: Draft) -> None:
         draft.approve(large, by="second")
         draft.approve(large, by="second")
     draft.compare()
+    draft.audit()

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from test_reference_service import API_KEYS, EVE, KEYS, MAX, TILL, Bench, bench, run
 
 from reference_impl.access import Access, Needs, Principal, Stored
+from reference_impl.actors import at_the_terminal
 from reference_impl.api_keys import BadKey, Scope, digest_of, draw, name_of, parse
 from reference_impl.parts import Parts
 from reference_impl.routes import face
@@ -287,6 +288,11 @@ def test_keys_are_made_listed_and_revoked_at_a_terminal(database_url: str) -> No
             assert "revoked" in (await keys("list")).stdout
             refused: Any = await keys("make", "till", "--tenant", "other", "--scope", "read")
             assert (refused.returncode, "tenant 'main'" in refused.stderr) == (2, True)
+
+            lines = (await b.client.post("/admin/audits", headers=EVE)).json()["records"]
+            told = [(line["action"], line["subject"], line["tenant"]) for line in lines if "key" in line["action"]]
+            assert told == [("key made", name, "main"), ("key revoked", name, "main")]
+            assert {line["actor"] for line in lines if "key" in line["action"]} == {at_the_terminal()}
 
     run(story())
 

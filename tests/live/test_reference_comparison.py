@@ -12,6 +12,7 @@ from test_reference_secrets import SECRET, bad_provider
 from test_reference_service import Bench, bench, run
 
 from harness.stacks.ports import LOOPBACK
+from reference_impl.actors import at_the_terminal
 from reference_impl.provider_answers import Payment
 
 
@@ -166,6 +167,22 @@ def test_the_command_settles_compares_and_reports(database_url: str) -> None:
             assert found.returncode == 1
             assert "balance mismatch  acc: expected 0, found 7" in found.stdout
             assert "→ balance mismatch: Stop writing" in found.stdout
+            asked = "SELECT actor FROM audit_records WHERE action = 'reconciliation and comparison asked for'"
+            assert [row["actor"] for row in await b.database.fetch(asked)] == [at_the_terminal()] * 2
+
+    run(story())
+
+
+def test_the_service_settles_by_the_clock(database_url: str) -> None:
+    """Without a callback, and without anybody asking."""
+
+    async def story() -> None:
+        async with bench(database_url, reconcile_every_s=0.05) as b:
+            top_up = (await b.top_up()).json()
+            b.provider.captured(top_up["payment"])
+            async with asyncio.timeout(10):
+                while await b.balance() != 1000:  # noqa: ASYNC110 - what is waited for raises no event
+                    await asyncio.sleep(0.02)
 
     run(story())
 

@@ -159,6 +159,9 @@ def test_what_is_odd_goes_on_and_waits_to_be_looked_at(database_url: str) -> Non
             assert (await b.client.get("/admin/reviews", headers=EVE)).json()["reviews"] == queue[1:]
             closed = await b.database.fetchrow("SELECT closed_by, note FROM reviews WHERE closed_at IS NOT NULL")
             assert tuple(closed or ()) == ("eve", "his house")
+            written = "SELECT actor, subject, detail FROM audit_records WHERE action = 'review closed'"
+            [told] = await b.database.fetch(written)
+            assert tuple(told) == ("eve", f"rv_{queue[0]['review']}", '{"note": "his house"}')
 
     run(story())
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.outcomes import FAILURES, STATUSES, Outcome, of_failure, of_status, together
 from harness.signing import Signer
-from harness.target import Operation, Target, TargetError, at, facts, fill, keys_in, read, request, rows
+from harness.target import Operation, Target, TargetError, at, facts, fill, keys_in, owed, read, request, rows
 from reference_impl.states import State, States
 from reference_impl.statuses import WORDS
 
@@ -216,6 +216,23 @@ def test_who_signs_has_a_secret_of_its_own_or_a_derived_one(tmp_path: Path) -> N
     assert derived.signer("signer") == Signer("till", "rfNF1B5qcrsJGEffegmHFd3BH0cqvrSFA9QtWZOiqYY")
     with pytest.raises(TargetError, match=r"\[principals.signer\] has a {key}.*TOPUP_CHAOS_KEYS=signer="):
         plain.knowing({})
+
+
+def test_what_is_owed_to_the_audit_log_is_owed_by_one_principal_when_the_answer_says_so(tmp_path: Path) -> None:
+    said = """
+[audited.approve]
+who = "second"
+when = { approved_by = "max" }
+by = "max"
+deed = "approved"
+subject = "{finding}"
+"""
+    target = read(written(tmp_path, MINIMAL + said))
+    values = {"finding": 7, "approved_by": "max"}
+    assert owed(target, "approve", values, "second") == {"owes": {"by": "max", "deed": "approved", "subject": "7"}}
+    assert owed(target, "approve", values) == {}
+    assert owed(target, "approve", values | {"approved_by": "eve"}, "second") == {}
+    assert owed(target, "correct", values, "second") == {}
 
 
 @pytest.mark.parametrize(
