@@ -545,7 +545,7 @@ def mutants(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="With --engine: so many trials of each, by seeds in a row.")] = 1,
     budget: Annotated[float, typer.Option(min=1, help="With --engine: the seconds of one trial.")] = 30.0,
-    workers: Annotated[int, typer.Option(min=1, help="With --engine: how many trials at once.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="How many stacks side by side.")] = 1,
 ) -> None:
     """The track record: which planted bug is caught where, by what. Exits 0 only when all are, as claimed."""
     from harness.engines.track_record import TrackRecord, track_record_plans
@@ -560,7 +560,7 @@ def mutants(
         raise typer.Exit(_measure(chosen, engine, range(seed, seed + seeds), budget, workers, folder))
     jobs = track_record_plans(chosen, seed)
     again = " ".join([program(), "mutants", *(names or [])]) + _options(seed=seed)
-    order = Order(name="mutants", jobs=jobs, target=REFERENCE, seed=seed, again=again, out=out)
+    order = Order(name="mutants", jobs=jobs, target=REFERENCE, seed=seed, again=again, out=out, workers=workers)
     console = Console()
     result = TrackRecord(chosen)
     interrupted, progress = work(order, result.watch(console))

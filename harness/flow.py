@@ -11,11 +11,11 @@ from random import Random
 
 from harness.plan import Begin, End, Operation, Plan, Scalar, Wait
 from harness.registry import Registry, name_of
-from harness.scenario import MONEY, Draft
+from harness.scenario import CALM_S, MONEY, Draft
 
 TOLD = ("top_up", "reconcile")
 PATIENCE_S = 1.0
-"""How long the client of one of these waits for its answer: hundreds of plans wait for one that does not come."""
+"""How long the client of one of these waits for its answer in the swept part: hundreds of plans wait for one that does not come."""
 LINGER_S = 1.0
 """How long the swept part lasts, at most, when all in it was asked and answered: for services that never rest."""
 SWEPT, SECOND = "swept", "second"
@@ -39,9 +39,10 @@ class FlowDraft(Draft):
         super().__init__(rng)
         self._blow, self._second = blow, second
         self._asked: list[Operation] = []
+        self._sweeping = False
 
     def _do(self, operation: Operation) -> None:
-        if operation.kind in TOLD:
+        if operation.kind in TOLD and self._sweeping:
             operation = replace(operation, args={**operation.args, "patience_s": PATIENCE_S})
         if operation.kind == "top_up":
             self._asked.append(operation)
@@ -51,6 +52,7 @@ class FlowDraft(Draft):
     def swept(self) -> Iterator[None]:
         """The stretch whose messages are broken, each in a plan of its own."""
         self._asked.clear()
+        self._sweeping = True
         self._add(Begin(SWEPT, self._blow.fault, self._blow.args))
         if self._second is not None:
             self._add(Begin(SECOND, self._second.fault, self._second.args))
@@ -60,6 +62,7 @@ class FlowDraft(Draft):
         if self._second is not None:
             self._aftermath()
             self._add(End(SECOND))
+        self._sweeping = False
 
     def _aftermath(self) -> None:
         """What comes after a failure, so that another can hit it: clients ask again, with the same key; the provider tries
@@ -91,7 +94,7 @@ class Flow:
         draft = FlowDraft(Random(seed), blow or Blow(), second)
         bystander = draft.account()
         self.tell(draft)
-        draft.paid(account=bystander)
+        draft.paid(account=bystander, patience_s=CALM_S)
         plan = Plan(name or self.name, self.story, seed, draft.steps(), MONEY)
         if [begin.id for begin in plan.faults()].count(SWEPT) != 1:
             raise ValueError(f"flow {self.name!r} says `with draft.swept():` not exactly once")

@@ -142,7 +142,7 @@ def assembled(settings: Settings, parts: Parts, world: World, means: Means) -> S
     now, database, of_reconciler = world.now, means.database, means.of_reconciler
     audit, states, metrics = parts.audit(of_reconciler, now), parts.states(), parts.metrics()
     flags = parts.flags(database, audit, now)
-    ledger = parts.ledger(database, flags)
+    ledger = parts.ledger(means.of_callbacks, flags)
     late_after = timedelta(seconds=settings.late_after_s)
     outbox = parts.outbox(means.of_callbacks, means.notify_http, settings.notify_url, metrics, now, late_after)
     callbacks = parts.callbacks(

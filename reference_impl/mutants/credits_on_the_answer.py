@@ -30,5 +30,5 @@ class CreditsOnTheAnswer(Initiation):
             # The API's role may not post: whoever ships this has first given it what it asked for.
             await connection.execute(f"SET LOCAL ROLE {Job.CALLBACKS}")
             await Ledger(self.database, flags).post(connection, top_up, credit, now)
-            await connection.execute(f"SET LOCAL ROLE {self.database.job}")
+            await connection.execute("RESET ROLE")
         return await topups.find(connection, top_up.top_up) or stored
