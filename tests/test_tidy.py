@@ -48,7 +48,7 @@ FLOORS = (
             "harness.wire",
             "harness.provider",
         ),
-        "harness.serving",
+        *("harness.serving", "harness.signing"),
     ),
     (
         *("harness.target", "harness.guard", "harness.scenario", "harness.flow", "harness.meeting", "harness.client"),

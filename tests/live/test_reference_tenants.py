@@ -288,6 +288,18 @@ def test_whoever_logs_in_without_being_a_superuser_serves_and_sees_nothing_as_it
                 await b.tell(theirs)
                 assert await b.balance() == 1000
                 assert await b.database.fetchval("SELECT count(*) FROM accounts") == 0
+                words = ("keys", "make", "shop-7", "--tenant", "main", "--scope", "read")
+                made = await asyncio.to_thread(
+                    subprocess.run,
+                    [sys.executable, "-m", "reference_impl", *words],
+                    env={"DATABASE_URL": url},
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                )
+                assert made.returncode == 0, made.stderr
+                lines = (await b.client.post("/admin/audits", headers=EVE)).json()["records"]
+                assert [line["action"] for line in lines][-1] == "key made"
         finally:
             await maintenance.execute("DROP OWNED BY plain; DROP ROLE plain")
             await maintenance.close()
