@@ -10,8 +10,8 @@ READY := $(VENV)/.ready
 chaos: $(READY) ## break the reference service in every scenario, judge it, write a report
 	$(BIN)/topup-chaos run
 
-test: $(READY) ## all tests, on real parts
-	$(BIN)/python -m pytest
+test: $(READY) ## all tests, on real parts; two files at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 contract: $(READY) ## what the payment providers' own packages make of our callbacks; fetches them the first time (Node too)
 	$(BIN)/python tests/contract/official_packages.py
