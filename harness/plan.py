@@ -17,14 +17,14 @@ Scalar: TypeAlias = str | int | float | bool
 class Operation:
     """Something that a client, a customer or an attacker does. `id` is its handle inside the plan ("t1").
 
-    `kind` is a verb of the target (`open_account`, `top_up`, `refund`, `status`, `balance`, `reconcile`, and an operator's
-    `correct` and `approve`) or of the world around it: `pay`, `decline` (the customer at the provider), `give_back` (a refund at
-    the provider, past the service), `dispute`, `win`, `lose` (the customer's bank), `forge` (an attacker at the callback
-    endpoint), `assault` (one at the clients' door), `send_again` (one who has overheard a signed request), `advance` (the
-    provider's test clock), `release` (callbacks that a mood held back), `tell_again` (those that were acknowledged),
-    `adopt_secret`, `rotate_secret` (the operator, who changes what signs callbacks), `start_mixed` (who starts it with settings
-    that do not belong together). `about` is the handle of the operation that it is about: the account of a top-up, the top-up of
-    a payment, whatever is sent again. An amount of 0 is all that is left.
+    `kind` is a verb of the target (`open_account`, `top_up`, `refund`, `status`, `return_from_provider`, `balance`, `reconcile`,
+    and an operator's `correct` and `approve`) or of the world around it: `pay`, `decline` (the customer at the provider),
+    `give_back` (a refund at the provider, past the service), `dispute`, `win`, `lose` (the customer's bank), `forge` (an
+    attacker at the callback endpoint), `assault` (one at the clients' door), `send_again` (one who has overheard a signed
+    request), `advance` (the provider's test clock), `release` (callbacks that a mood held back), `tell_again` (those that were
+    acknowledged), `adopt_secret`, `rotate_secret` (the operator, who changes what signs callbacks), `start_mixed` (who starts it
+    with settings that do not belong together). `about` is the handle of the operation that it is about: the account of a
+    top-up, the top-up of a payment, whatever is sent again. An amount of 0 is all that is left.
     `args` may say, beside what its kind takes, how long the client waits for an answer (`patience_s`), and which of the target's
     principals asks (`as`).
     """

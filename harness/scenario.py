@@ -152,6 +152,10 @@ class Draft:
         self._do(Operation(id=look, kind="status", about=top_up))
         return look
 
+    def return_from_provider(self, top_up: str) -> None:
+        """The customer's browser comes back from the provider's page and says that all went well, whether it did or not."""
+        self._do(Operation(id=self._next("z"), kind="return_from_provider", about=top_up))
+
     def balance(self, account: str) -> None:
         self._do(Operation(id=self._next("v"), kind="balance", about=account))
 

@@ -143,6 +143,8 @@ class Operations(_Model):
     """The balance again, in an answer that has more of the books in it: the audit asks it instead."""
     open_account: Operation | None = None
     status: Operation | None = None
+    return_from_provider: Operation | None = None
+    """The page that a customer comes back to from the provider's, with what the provider has in its query of a success."""
     refund: Operation | None = None
     entries: Operation | None = None
     timeline: Operation | None = None

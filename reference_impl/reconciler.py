@@ -1,7 +1,7 @@
 """Reconciliation: ask the provider about every top-up that is not final, and apply what it says like a callback."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -104,6 +104,13 @@ class Reconciler:
         if top_up.state in (State.CREATED, State.INITIATED):
             payments = await self.complete(top_up, payments)
         return await self.receive(payments)
+
+    async def on_return(self, top_up: TopUp, said: Mapping[str, str]) -> None:
+        """A customer's browser is back from the provider's page, and *said*, the query, is how it went.
+
+        Nothing comes of it: nobody signed that, and anybody can type it. What is true, a callback or the next run says.
+        """
+        log.info("returned", top_up=top_up.top_up, parameters=len(said))
 
     async def receive(self, payments: Iterable[Payment]) -> list[Outcome]:
         """What callbacks about these payments would have done, as far as they did not."""

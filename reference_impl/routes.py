@@ -124,6 +124,14 @@ async def status(top_up_id: str, customer: Customer, service: ServiceOf) -> Resp
     return respond(Answer(200, initiation.view(await owned_top_up(service, customer, top_up_id))))
 
 
+@router.get("/v1/top-ups/{top_up_id}/return", dependencies=READ)
+async def returned(top_up_id: str, customer: Customer, service: ServiceOf, request: Request) -> Response:
+    """For the page that the provider sends a customer back to, whatever it has in its query: the status, as it is here."""
+    top_up = await owned_top_up(service, customer, top_up_id)
+    await service.reconciler.on_return(top_up, request.query_params)
+    return respond(Answer(200, initiation.view(top_up)))
+
+
 @router.get("/v1/top-ups/{top_up_id}/timeline", dependencies=READ)
 async def timeline(top_up_id: str, customer: Customer, service: ServiceOf) -> Response:
     await owned_top_up(service, customer, top_up_id)

@@ -44,6 +44,13 @@ def claiming(craft: Craft[Key], forging: Forging, notice: Notice) -> Wire:
     return rightly(craft, replace(forging, wire=wire))
 
 
+def overheard(forging: Forging) -> Wire:
+    """The last genuine callback; raises `NothingGenuine` while there is none."""
+    if forging.genuine is None:
+        raise NothingGenuine("no callback has been acknowledged yet, so there is no genuine signature to steal")
+    return forging.genuine
+
+
 def keyed(craft: Craft[Key]) -> Mapping[str, Forgery]:
     """Those about which key signed, and over what."""
 
@@ -69,9 +76,7 @@ def keyed(craft: Craft[Key]) -> Mapping[str, Forgery]:
 
     def tampered_body(forging: Forging) -> Wire:
         """The signature of a genuine callback, over another body."""
-        if forging.genuine is None:
-            raise NothingGenuine("no callback has been acknowledged yet, so there is no genuine signature to steal")
-        return craft.graft(forging.genuine, forging.wire)
+        return craft.graft(overheard(forging), forging.wire)
 
     return {
         "unsigned": Forgery(forge=unsigned, plays=("B-01",), cwe=345),

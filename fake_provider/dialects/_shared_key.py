@@ -3,10 +3,11 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from fake_provider.dialects import Answer, Forgery, Forging, Wire
+from fake_provider.dialects._forging import overheard
 from fake_provider.registry import Registry
 
 ILLEGIBLE = (ValueError, KeyError, RecursionError)
@@ -69,6 +70,10 @@ class Dated(SharedKey):
     def stamped(self, wire: Wire, keys: Sequence[bytes], stamp: bytes) -> Wire:
         """Sign, with any key and any time at all."""
 
+    @abstractmethod
+    def restamped(self, wire: Wire, stamp: bytes) -> Wire:
+        """The signed message with another time in the place of its own; the signature stays as it is."""
+
     def seal(self, wire: Wire, keys: Sequence[bytes], at: datetime) -> Wire:
         return self.stamped(wire, keys, seconds(at))
 
@@ -92,7 +97,12 @@ def misdated(dialect: Dated) -> Mapping[str, Forgery]:
         """The right key over a time that is `NaN`: whoever compares it as a float finds it neither too old nor too new."""
         return stamped(forging, b"NaN")
 
+    def fresh_timestamp(forging: Forging) -> Wire:
+        """A genuine callback, signature and all, under a time that is fresh and not the one that was signed."""
+        return dialect.restamped(overheard(forging), seconds(forging.at + timedelta(minutes=1)))
+
     return {
+        "fresh-timestamp": Forgery(forge=fresh_timestamp, plays=("B-10",), cwe=294),
         "millisecond-timestamp": Forgery(forge=millisecond_timestamp, plays=("B-13",), cwe=20),
         "timestamp-no-number": Forgery(forge=timestamp_no_number, plays=("B-14",), cwe=20),
     }

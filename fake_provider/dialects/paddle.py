@@ -73,6 +73,10 @@ class Paddle(Dated):
         signatures = [b"h1=" + hmac.new(key, content, hashlib.sha256).hexdigest().encode() for key in keys]
         return self.with_signature(wire, b";".join((b"ts=" + stamp, *signatures)))
 
+    def restamped(self, wire: Wire, stamp: bytes) -> Wire:
+        _, semicolon, signatures = (wire.header(self.header) or b"").partition(b";")
+        return self.with_signature(wire, b"ts=" + stamp + semicolon + signatures)
+
     def signatures(self, wire: Wire) -> tuple[str, ...]:
         parts = (part.partition("=") for part in self.value(wire).split(";"))
         return tuple(value for name, _, value in parts if name == "h1")

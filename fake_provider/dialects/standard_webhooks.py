@@ -87,6 +87,9 @@ class StandardWebhooks(Dated):
         tokens = [b"v1," + base64.b64encode(hmac.digest(key, content, hashlib.sha256)) for key in keys]
         return wire.with_headers(webhook_timestamp=stamp, webhook_signature=b" ".join(tokens))
 
+    def restamped(self, wire: Wire, stamp: bytes) -> Wire:
+        return wire.with_headers(webhook_timestamp=stamp)
+
     def signatures(self, wire: Wire) -> tuple[str, ...]:
         return tuple(token.rpartition(",")[2] for token in self.value(wire).split())
 

@@ -73,6 +73,10 @@ class Stripe(Dated):
     def stamped(self, wire: Wire, keys: Sequence[bytes], stamp: bytes) -> Wire:
         return self._with(wire, stamp, [hmac.digest(key, stamp + b"." + wire.body, hashlib.sha256) for key in keys])
 
+    def restamped(self, wire: Wire, stamp: bytes) -> Wire:
+        _, comma, signatures = (wire.header(self.header) or b"").partition(b",")
+        return self.with_signature(wire, b"t=" + stamp + comma + signatures)
+
     def signatures(self, wire: Wire) -> tuple[str, ...]:
         parts = (part.partition("=") for part in self.value(wire).split(","))
         return tuple(value for name, _, value in parts if name not in ("", "t"))

@@ -678,6 +678,23 @@ def test_an_entry_cannot_be_slipped_under_an_old_posting(database_url: str) -> N
     run(story())
 
 
+def test_a_browser_that_comes_back_changes_nothing_and_sees_the_ledgers_word(database_url: str) -> None:
+    """Whatever the query says: a success before the payment, a failure after it."""
+
+    async def story() -> None:
+        async with bench(database_url) as b:
+            top_up = (await b.top_up(method="redirect")).json()
+            path = f"/v1/top-ups/{top_up['top_up']}/return"
+            for query in ("", "?status=success", f"?status=success&payment={top_up['payment']}&status=paid"):
+                assert (await b.get(path + query))["status"] == "Processing", query
+            assert await b.database.fetchval("SELECT count(*) FROM postings") == 0
+            await b.tell(top_up)
+            assert (await b.get(path + "?status=failed"))["status"] == "Credit applied"
+            assert await b.database.fetchval("SELECT count(*) FROM postings") == 1
+
+    run(story())
+
+
 def test_other_customers_see_nothing(database_url: str) -> None:
     """Somebody else's account and top-up look as if they were not there."""
 
@@ -686,6 +703,7 @@ def test_other_customers_see_nothing(database_url: str) -> None:
             top_up = (await b.top_up()).json()
             paths = [
                 f"/v1/top-ups/{top_up['top_up']}",
+                f"/v1/top-ups/{top_up['top_up']}/return?status=success",
                 f"/v1/top-ups/{top_up['top_up']}/timeline",
                 "/v1/accounts/acc/balance",
                 "/v1/accounts/acc/entries",

@@ -53,6 +53,7 @@ def test_another_tenants_customer_of_the_same_name_sees_nothing(database_url: st
             assert (await open_account(b, OTHER, "acc2")).status_code == 201
             for path in (
                 f"/v1/top-ups/{theirs['top_up']}",
+                f"/v1/top-ups/{theirs['top_up']}/return",
                 f"/v1/top-ups/{theirs['top_up']}/timeline",
                 f"/v1/top-ups/{theirs['top_up']}/refunds",
                 "/v1/accounts/acc/balance",

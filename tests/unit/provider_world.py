@@ -172,14 +172,16 @@ class World:
     def put_on(self, name: str, **args: Any) -> str:
         return self.provider.put_on(make(name, args))
 
-    async def create(self, method: str = "card", amount_minor: int = 1000, key: str | None = None) -> dict[str, Any]:
+    async def create(
+        self, method: str = "card", amount_minor: int = 1000, key: str | None = None, account: str = "acc_1"
+    ) -> dict[str, Any]:
         """A payment object as the API answers it."""
         self.made += 1
         order = Order(
             reference=f"tu_{self.made}",
             amount_minor=amount_minor,
             currency="EUR",
-            account="acc_1",
+            account=account,
             merchant="m",
             method=method,
         )

@@ -280,6 +280,15 @@ def test_a_tampered_body_comes_under_the_id_and_the_signature_of_a_genuine_one(n
     assert hostile.body != genuine.body
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if "fresh-timestamp" in find(name).forgeries])
+def test_a_fresh_timestamp_leaves_all_of_a_genuine_callback_as_it_was_but_the_time(name):
+    dialect, genuine, hostile = find(name), signed(find(name)), forge(name, "fresh-timestamp")
+    assert (hostile.body, dialect.signatures(hostile)) == (genuine.body, dialect.signatures(genuine))
+    was, later = (b"%d" % (NOW + timedelta(seconds=s)).timestamp() for s in (0, 60))
+    assert [(name, value.replace(was, later)) for name, value in sorted(genuine.headers)] == sorted(hostile.headers)
+    assert hostile != genuine
+
+
 @each_dialect
 def test_without_a_retired_key_there_is_nothing_to_sign_with(name):
     dialect = find(name)

@@ -373,6 +373,7 @@ def test_an_operation_is_about_one_that_comes_before_it(name: str) -> None:
         "pay",
         "decline",
         "status",
+        "return_from_provider",
         "forge",
         "refund",
         "give_back",

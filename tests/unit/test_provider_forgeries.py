@@ -29,6 +29,8 @@ FORGERIES = {
 }
 # And those that claim something else: another merchant, another mode; or that say it otherwise.
 CLAIMING = {"other-tenant-key", "cross-account", "other-mode", "retired-key"}
+# And what was genuine once, under another time.
+OVERHEARD = {"fresh-timestamp"}
 SPELLING = {"cross-provider", "repeated-key", "not-utf-8", "deeply-nested"}
 
 
@@ -50,7 +52,7 @@ RIGHT = base64.b64decode(SECRET.removeprefix("whsec_"))
 
 
 def test_the_forgeries_are_those_that_are_promised():
-    assert set(find("standard-webhooks").forgeries) == FORGERIES | CLAIMING | SPELLING
+    assert set(find("standard-webhooks").forgeries) == FORGERIES | CLAIMING | OVERHEARD | SPELLING
 
 
 @pytest.mark.parametrize("forgery", sorted(FORGERIES))
@@ -171,6 +173,19 @@ def test_tampered_body_wears_the_headers_of_a_genuine_callback():
             assert mine == {name: value for name, value in genuine.headers.items() if name.startswith("webhook-")}
             assert hostile.data == {**genuine.data, "amount_minor": 999_999}
             assert here.journal("delivery")[-1]["webhook_id"] == genuine.webhook_id
+
+    run(story())
+
+
+def test_fresh_timestamp_is_a_genuine_callback_but_for_the_time():
+    async def story():
+        async with world() as here:
+            _, hostile, genuine = await forged(here, "fresh-timestamp")
+            assert hostile.body == genuine.body
+            changed = {name for name, value in genuine.headers.items() if hostile.headers[name] != value}
+            assert changed == {"webhook-timestamp"}
+            assert hostile.headers["webhook-signature"] == signature_of(genuine, RIGHT) != signature_of(hostile, RIGHT)
+            assert 0 < int(hostile.headers["webhook-timestamp"]) - time.time() < 90, "a receiver takes it for fresh"
 
     run(story())
 

@@ -26,6 +26,7 @@ NAMES = {
     "settle-less",
     "settle-more",
     "settle-other-currency",
+    "report-other-account",
     "authorise-then-fail",
     "fail-then-succeed",
     "capture-in-parts",

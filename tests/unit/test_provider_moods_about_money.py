@@ -72,6 +72,32 @@ def test_settle_other_currency_leaves_alone_what_was_ordered_in_it():
     run(story())
 
 
+def test_report_other_account_says_whose_the_capture_before_it_was_and_the_book_has_the_truth():
+    async def story():
+        async with world() as here:
+            other = here.put_on("report-other-account")
+            for account in ("a-1", "a-1", "a-2"):
+                await here.create(account=account)
+                await here.landed()
+            assert [arrival.data["account"] for arrival in here.receiver.arrivals] == ["a-1", "a-1", "a-1"]
+            assert [payment.order.account for payment in here.provider.book] == ["a-1", "a-1", "a-2"]
+            assert touched(here, other) == 1
+
+    run(story())
+
+
+def test_report_other_account_leaves_alone_what_is_no_capture():
+    async def story():
+        async with world() as here:
+            here.put_on("report-other-account")
+            for account, method in (("a-1", "card"), ("a-2", "bad-card"), ("a-3", "card")):
+                await here.create(method, account=account)
+                await here.landed()
+            assert [arrival.data["account"] for arrival in here.receiver.arrivals] == ["a-1", "a-2", "a-1"]
+
+    run(story())
+
+
 def test_authorise_then_fail_promises_and_breaks_the_promise():
     async def story():
         async with world() as here:
