@@ -316,7 +316,9 @@ class Target(_Model):
             for event, operation in operations.items()
             if self.operations.named(operation) is None
         }
-        timeline = self.operations.timeline
+        entries, timeline = self.operations.entries, self.operations.timeline
+        if entries is not None and "entry" not in entries.answer:
+            missing["entries-never-change"] = "its [operations.entries] names no `entry` in the answer"
         if timeline is not None and "correlation" not in timeline.answer:
             missing["timeline-is-complete"] = "its [operations.timeline] names no `correlation` in the answer"
         if self.operations.figures is None:

@@ -26,7 +26,12 @@ THEMES: Mapping[str, tuple[str, ...]] = {
         "crafted-requests-are-refused",
         "no-secret-in-logs",
     ),
-    "the wrong amount": ("credit-matches-payment", "charged-as-ordered", "balance-is-sum-of-entries"),
+    "the wrong amount": (
+        "credit-matches-payment",
+        "charged-as-ordered",
+        "balance-is-sum-of-entries",
+        "entries-never-change",
+    ),
     "charged again": ("captured-at-most-once", "same-key-same-answer", "provider-is-not-hammered"),
     "money that goes back": ("reversed-once", "refunded-at-most-once"),
     "who may do what": ("access-is-kept", "corrections-are-approved"),

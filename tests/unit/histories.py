@@ -232,7 +232,7 @@ class Story:
     def entry(self, n: int = 1, amount: int | None = None, snapshot: str = FINAL, **facts: Any) -> Event:
         """The ledger shows a credit for a payment."""
         money = self._money if amount is None else self._money | {"amount_minor": amount}
-        about = {"entry": f"e{len(self.events)}", "payment": f"pay_{n}", "snapshot": snapshot, "own": True}
+        about = {"payment": f"pay_{n}", "snapshot": snapshot, "own": True}
         return self.event("service", "entry", **about | money | facts)
 
     def debit(

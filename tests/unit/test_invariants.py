@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from histories import BEFORE, Story
+from histories import BEFORE, FINAL, Story
 
 import harness.invariants
 from harness.books import payment_verdicts, unread
@@ -1771,6 +1771,74 @@ def told_again_that_it_is_late(story: Story) -> None:
 @unknown("told-once", "no notified in the history")
 def nobody_was_told_anything(story: Story) -> None:
     story.asks()
+
+
+# entries-never-change
+
+
+@holds("entries-never-change")
+def a_credit_that_is_corrected_by_a_further_entry(story: Story) -> None:
+    story.ledger_read(BEFORE)
+    story.entry(1, 500, BEFORE, entry="e1")
+    story.ledger_read()
+    story.entry(1, 500, entry="e1")
+    story.debit(1, 200, entry="e2")
+
+
+@broken("entries-never-change", "e1 of A was changed: its amount_minor was 500, and is 300", "pay_1")
+def a_credit_that_is_corrected_in_place(story: Story) -> None:
+    story.ledger_read(BEFORE)
+    story.entry(1, 500, BEFORE, entry="e1")
+    story.ledger_read()
+    story.entry(1, 300, entry="e1")
+
+
+@broken("entries-never-change", "e1 of A was changed: its written was 7.0, and is 8.0", "pay_1")
+def a_credit_that_is_dated_anew_from_its_first_reading_on(story: Story) -> None:
+    story.ledger_read(BEFORE)
+    story.entry(1, 500, BEFORE, entry="e1", written=7.0)
+    story.ledger_read(BEFORE)
+    story.entry(1, 500, BEFORE, entry="e1", written=8.0)
+    story.ledger_read()
+    story.entry(1, 500, entry="e1", written=8.0)
+
+
+@broken("entries-never-change", "e1 of A is gone", "pay_1")
+def a_credit_that_is_deleted(story: Story) -> None:
+    story.ledger_read(BEFORE)
+    story.entry(1, 500, BEFORE, entry="e1")
+    story.ledger_read()
+    story.entry(2, 500, entry="e2")
+
+
+@holds("entries-never-change")
+def a_credit_of_an_account_that_could_not_be_read_again(story: Story) -> None:
+    story.ledger_read(BEFORE)
+    story.entry(1, 500, BEFORE, entry="e1")
+    story.ledger_read()
+    story.unread()
+
+
+@holds("entries-never-change")
+def one_name_in_the_books_of_two_accounts(story: Story) -> None:
+    for snapshot in (BEFORE, FINAL):
+        for account, amount in (("A", 500), ("B", 300)):
+            story.ledger_read(snapshot, account=account)
+            story.entry(1, amount, snapshot, entry="1", account=account)
+            story.entry(1, -amount, snapshot, entry="2", account="provider", own=False)
+
+
+@unknown("entries-never-change", "no entry was read, with a name of its own, before the service asked the provider")
+def entries_that_were_read_once(story: Story) -> None:
+    story.ledger_read()
+    story.entry(1, 500, entry="e1")
+
+
+@unknown("entries-never-change", "no entry was read, with a name of its own, before the service asked the provider")
+def entries_without_a_name(story: Story) -> None:
+    for snapshot in (BEFORE, FINAL):
+        story.ledger_read(snapshot)
+        story.entry(1, 500, snapshot)
 
 
 # odd-is-reviewed

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from histories import BEFORE, FINAL, Story
+from histories import BEFORE, FINAL, START, Story
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -258,6 +258,8 @@ def _audit(story: Story, wishes: list[Wish], written: dict[int | str, float]) ->
 
 
 def _ledger(story: Story, snapshot: str, wishes: list[Wish], written: dict[int | str, float]) -> None:
+    story.ledger_read(snapshot, account="C")
+    story.entry(0, 0, snapshot, account="C", entry="e0", written=START)
     for account in "AB":
         own = [wish for wish in wishes if wish.account == account and wish.n in written]
         story.balance(sum(wish.left for wish in own), snapshot, account=account)
@@ -408,6 +410,16 @@ def charged_another_amount_than_was_ordered(events: list[Event], victim: Wish) -
 @anomaly("balance-is-sum-of-entries")
 def a_balance_that_is_one_more(events: list[Event], victim: Wish) -> list[Event]:
     return paid_in(events, victim.account, 1)
+
+
+@anomaly("entries-never-change")
+def an_entry_that_is_another_one_later(events: list[Event], victim: Wish) -> list[Event]:
+    return changed(events, lambda e: e.get("entry") == "e0" and e["snapshot"] == FINAL, written=START + 1)
+
+
+@anomaly("entries-never-change")
+def an_entry_that_is_deleted(events: list[Event], victim: Wish) -> list[Event]:
+    return [e for e in events if e.get("entry") != "e0" or e["snapshot"] != FINAL]
 
 
 @anomaly("acknowledged-is-durable", "late")

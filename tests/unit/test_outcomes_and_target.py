@@ -183,6 +183,10 @@ def test_what_a_target_does_not_offer_is_said_with_the_reason(tmp_path: Path) ->
         "status-never-goes-back": "it has no [words]",
     }
     assert read(REFERENCE).unoffered() == {}
+    unnamed = MINIMAL + '[operations.entries]\nrequest = "GET /entries"\nanswer = { amount_minor = "amount_minor" }\n'
+    assert read(written(tmp_path, unnamed)).unoffered()["entries-never-change"] == (
+        "its [operations.entries] names no `entry` in the answer"
+    )
 
 
 def test_who_asks_is_said_in_headers_with_a_key_of_their_own(tmp_path: Path) -> None:
