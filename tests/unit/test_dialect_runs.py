@@ -74,7 +74,9 @@ def carried_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
                 return OFFERED[dialect or "one"]
 
             told.append(f"stack {dialect}")
-            target = SimpleNamespace(name="till", callbacks=SimpleNamespace(dialect=dialect or "one"))
+            target = SimpleNamespace(
+                name="till", callbacks=SimpleNamespace(dialect=dialect or "one"), lacks=lambda _: ""
+            )
             yield SimpleNamespace(remarks=(), target=target, versions={}, provider=SimpleNamespace(speech=speech))
 
         async def carry_out(plan: Plan, stack: Any, name: str, recorder: Any, setting: Any) -> Run:
