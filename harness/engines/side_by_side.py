@@ -27,6 +27,8 @@ from harness.stacks.children import tie_to
 from harness.stacks.processes import Nurseries, Preloads, nurseries, processes
 
 END_S = 20.0
+FRESH_AFTER = 30
+"""After so many runs the service is given a fresh database: what earlier ones have left open, each reconciliation asks about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,11 +269,13 @@ async def _carry_out(post: _Post) -> None:
     ) as stack:
         line.send(Up(stack.remarks, time.monotonic() - opening))
         with post.history.open("w", encoding="utf-8") as sink:
+            served = 0
             while (said := await _next(line)) is not None:
                 run_number, job = said
-                if job.mutant != serving:
+                if job.mutant != serving or served == FRESH_AFTER:
                     await stack.serve(job.mutant)
-                    serving = job.mutant
+                    serving, served = job.mutant, 0
+                served += 1
                 begins = sink.tell()
                 run = await carry_out_one(job, stack, run_number, sink)
                 line.send(Done(run_number, run, begins, sink.tell()))
