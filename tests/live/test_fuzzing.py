@@ -12,6 +12,7 @@ from harness.engines.fuzz.command import Receiver, examine
 from harness.engines.fuzz.door import Place
 from harness.finding import Examination
 from harness.stacks.processes import processes
+from harness.target import KEYS
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -41,12 +42,13 @@ def test_the_reference_stands_all_of_the_catalogue(dialect: str, tmp_path: Path)
 
 @pytest.mark.parametrize(("mutant", "expected"), [(None, "holds"), ("trusts-unsigned-callbacks", "broken")])
 def test_a_service_that_is_up_is_watched_by_its_own_account_of_itself(
-    mutant: str | None, expected: str, tmp_path: Path
+    mutant: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its URL, its key, and a target.toml: balances are read, and the provider is not asked for anything."""
+    """Its URL, its keys, and a target.toml: balances are read, and the provider is not asked for anything."""
 
     async def both() -> Examination:
         async with processes(REFERENCE, tmp_path, Random(1), mutant=mutant, named=False) as stack:
+            monkeypatch.setenv(KEYS, " ".join(f"{name}={key}" for name, key in stack.principal_keys.items()))
             receiver = Receiver(
                 place=Place.of(stack.service_url + stack.callback_path),
                 dialect="standard-webhooks",
