@@ -34,21 +34,21 @@ def findings(out: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("mutant", "promise"),
+    ("mutant", "promises"),
     [
-        ("credits-every-delivery", "credited-at-most-once"),
-        ("claims-apart-from-credit", "every-payment-is-credited"),
-        ("looks-then-takes-the-key", "captured-at-most-once"),
-        ("trusts-unsigned-callbacks", "only-real-payments-credit"),
+        ("credits-every-delivery", {"credited-at-most-once"}),
+        ("claims-apart-from-credit", {"every-payment-is-credited", "reversed-once"}),  # a refund is claimed like a credit
+        ("looks-then-takes-the-key", {"captured-at-most-once"}),
+        ("trusts-unsigned-callbacks", {"only-real-payments-credit"}),
     ],
     ids=["a doubled credit", "a lost credit", "a race through volleys", "a forgery"],
 )
-def test_is_found(tmp_path: Path, mutant: str, promise: str) -> None:
+def test_is_found(tmp_path: Path, mutant: str, promises: set[str]) -> None:
     """By its own promise, within minutes; what was seen once is in a report whether or not it repeats."""
     code, said = explored(tmp_path, "--time", "300", "--seed", "1", "--mutant", mutant, "--shorten", "0")
 
     assert code == 1, said
-    assert promise in findings(tmp_path), said
+    assert promises & findings(tmp_path), said
 
 
 @pytest.mark.timeout(1000)
