@@ -37,7 +37,10 @@ def findings(out: Path) -> set[str]:
     ("mutant", "promises"),
     [
         ("credits-every-delivery", {"credited-at-most-once"}),
-        ("claims-apart-from-credit", {"every-payment-is-credited", "reversed-once"}),  # a refund is claimed like a credit
+        (
+            "claims-apart-from-credit",
+            {"every-payment-is-credited", "reversed-once"},
+        ),  # a refund is claimed like a credit
         ("looks-then-takes-the-key", {"captured-at-most-once"}),
         ("trusts-unsigned-callbacks", {"only-real-payments-credit"}),
     ],
