@@ -27,7 +27,7 @@ from harness.stacks.children import tie_to
 from harness.stacks.processes import Nurseries, Preloads, nurseries, processes
 
 END_S = 20.0
-FRESH_AFTER = 30
+FRESH_AFTER = 60
 """After so many runs the service is given a fresh database: what earlier ones have left open, each reconciliation asks about."""
 
 
