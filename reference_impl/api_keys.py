@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TOKEN = re.compile(r"tk_([a-z0-9]{1,32})_([A-Za-z0-9_-]{32,128})")
 TENANT = re.compile(r"[a-z][a-z0-9-]{0,31}")
 FIRST_TENANT = "main"
-"""Whose everything is that was there before there were tenants."""
+"""That of whoever runs the service; and whose everything is that was there before there were others."""
 PRINCIPAL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 

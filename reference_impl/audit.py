@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import structlog
 
 from reference_impl.actors import current_actor
-from reference_impl.database import Connection, Database, Job, acting_for
+from reference_impl.database import EVERYBODY, Connection, Database, Job, acting_for
 from reference_impl.logs import current_correlation
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class AuditLog:
     async def seal(self) -> int:
         """Chain what is committed and not sealed yet; returns how many records that was."""
         sealed = 0
-        with acting_for(""):  # one chain for all tenants
+        with acting_for(EVERYBODY):  # one chain for all tenants
             while fresh := await self.seal_some():
                 sealed += fresh
         return sealed

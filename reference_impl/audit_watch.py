@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 
 from reference_impl.audit import AuditLog
-from reference_impl.database import acting_for
+from reference_impl.database import EVERYBODY, acting_for
 from reference_impl.metrics import Metrics
 
 log = structlog.get_logger()
@@ -27,7 +27,7 @@ class AuditWatch:
 
     async def verify(self) -> None:
         """Verify the whole chain, of all tenants. It takes as long as the log is long, and nobody waits for it."""
-        with acting_for(""):
+        with acting_for(EVERYBODY):
             async with self.audit.database.connection() as connection:
                 verified = await self.audit.verified(connection)
         self.metrics.gauge("topup_audit_sound", verified.sound)

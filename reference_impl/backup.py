@@ -99,7 +99,8 @@ class Backup:
     async def restore(self, url: str, folder: Path, *, replace: bool = False) -> Manifest:
         """The database at *url* as *folder* has it; what it holds is dropped only if *replace*. Raises `BackupError`.
 
-        All of it or nothing: `pg_restore` does it in one transaction.
+        `pg_restore` brings all of it or nothing, in one transaction. What is replaced is dropped before that, and stays dropped
+        if it fails: then restore again.
         """
         manifest = Manifest.read(folder)
         _fit(manifest, folder / DUMP)

@@ -46,7 +46,9 @@ _LIMITS = {
 }
 
 
-_tenant: ContextVar[str] = ContextVar("tenant", default="")
+EVERYBODY = ""
+"""In the place of a tenant: for all of them."""
+_tenant: ContextVar[str] = ContextVar("tenant", default=EVERYBODY)
 
 
 @contextmanager

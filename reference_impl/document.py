@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.routing import BaseRoute
@@ -42,6 +43,20 @@ CREATED: Mapping[int | str, dict[str, Any]] = {
     202: {"description": "Taken, and not decided yet."},
 }
 DECLINED: Mapping[int | str, dict[str, Any]] = {402: {"description": "The provider declined, for good."}}
+
+
+class Face(FastAPI):
+    """Says of the key what the default custom asks: it is optional only where `IDEMPOTENCY_PROFILE` makes it so."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        schema = super().openapi()
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                for parameter in operation.get("parameters", ()):
+                    if parameter["name"] == "Idempotency-Key":
+                        parameter["required"] = True
+        return schema
 
 
 def allowed(routes: Iterable[BaseRoute], path: str) -> list[str]:

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from reference_impl.access import Asking, Needs
 from reference_impl.adjustments import Adjustment
 from reference_impl.answers import Answer, Problem
-from reference_impl.api_keys import Scope
+from reference_impl.api_keys import FIRST_TENANT, Scope
 from reference_impl.comparison import findings, history
-from reference_impl.database import acting_for
+from reference_impl.database import EVERYBODY, acting_for
 from reference_impl.document import CREATED
 from reference_impl.flags import Flag
 from reference_impl.limits import OneReading
@@ -21,8 +21,6 @@ from reference_impl.responses import respond
 from reference_impl.routes import AMOUNT_MAX, NAME, ServiceOf, shown
 
 router = APIRouter(prefix="/admin", route_class=OneReading)
-MAIN, EVERYBODY = "main", ""
-"""The tenant of whoever runs the service; and for whom something is asked that is asked for all of them."""
 SHOWN_MAX = 10_000
 """So many records of the audit log are shown at once; `python -m reference_impl audit` reads all."""
 
@@ -97,7 +95,7 @@ async def flags(service: ServiceOf) -> Response:
 @router.put("/flags/{flag}", dependencies=ADMIN)
 async def change_flag(flag: Flag, body: FlagBody, principal: Asking, service: ServiceOf) -> Response:
     """Put a flag on or off. Other processes hear of it within `FLAGS_EVERY_S`."""
-    if principal.tenant != MAIN:
+    if principal.tenant != FIRST_TENANT:
         raise Problem(403, "not_permitted", "A flag is on for every tenant: it takes an administrator of the main one.")
     await service.flags.change(flag, body.to == "on")
     return respond(Answer(200, {"flags": service.flags.all()}))
@@ -107,7 +105,7 @@ async def change_flag(flag: Flag, body: FlagBody, principal: Asking, service: Se
 async def audited(principal: Asking, service: ServiceOf) -> Response:
     """Seal what is not sealed, and show the newest of the tenant's own records; whether one fits is judged in the whole."""
     await service.audit.seal()
-    own = (principal.tenant, EVERYBODY) if principal.tenant == MAIN else (principal.tenant,)
+    own = (principal.tenant, EVERYBODY) if principal.tenant == FIRST_TENANT else (principal.tenant,)
     newest = deque[dict[str, Any]](maxlen=SHOWN_MAX)
     with acting_for(EVERYBODY):
         async with service.of_reconciler.snapshot() as connection:

@@ -16,7 +16,7 @@ from reference_impl.accounts import Account
 from reference_impl.answers import Answer, Problem, problem, unavailable
 from reference_impl.api_keys import Scope
 from reference_impl.database import DATABASE_ERRORS, Connection
-from reference_impl.document import CREATED, DECLINED, REFUSED, allowed
+from reference_impl.document import CREATED, DECLINED, REFUSED, Face, allowed
 from reference_impl.limits import OneReading
 from reference_impl.money import Money
 from reference_impl.rates import Asker
@@ -253,20 +253,6 @@ async def on_http(request: Request, error: Exception) -> Response:
 
 async def on_unavailable(_request: Request, _error: Exception) -> Response:
     return respond(unavailable())
-
-
-class Face(FastAPI):
-    """Says of the key what the default custom asks: it is optional only where `IDEMPOTENCY_PROFILE` makes it so."""
-
-    def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document."""
-        schema = super().openapi()
-        for operations in schema["paths"].values():
-            for operation in operations.values():
-                for parameter in operation.get("parameters", ()):
-                    if parameter["name"] == "Idempotency-Key":
-                        parameter["required"] = True
-        return schema
 
 
 def face() -> FastAPI:

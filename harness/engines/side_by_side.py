@@ -24,7 +24,8 @@ from harness.engines.suite import Job, Order, Progress, Watcher, carry_out_one, 
 from harness.run import Run
 from harness.stack import StackError
 from harness.stacks.children import tie_to
-from harness.stacks.processes import Nurseries, Preloads, nurseries, processes
+from harness.stacks.nurseries import Nurseries, Preloads, nurseries
+from harness.stacks.processes import processes
 
 END_S = 20.0
 FRESH_AFTER = 60

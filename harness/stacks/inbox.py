@@ -4,6 +4,8 @@ import asyncio
 import json
 from contextlib import suppress
 
+import h11
+
 from harness.stack import Wire
 from harness.stacks.ports import LOOPBACK
 
@@ -34,7 +36,7 @@ class Inbox:
             await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.CancelledError):
+        with suppress(OSError, EOFError, ValueError, h11.RemoteProtocolError, asyncio.CancelledError):
             async with asyncio.timeout(READ_S):
                 body = json.loads(await _body(reader))
                 self._wire.tell(
@@ -46,10 +48,18 @@ class Inbox:
 
 
 async def _body(reader: asyncio.StreamReader) -> bytes:
-    """Raises `ValueError` for a request without a length, or of too great a one."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-    lengths = [line.partition(":")[2] for line in head.splitlines() if line.startswith("content-length:")]
-    length = int(lengths[0]) if lengths else -1
-    if not 0 <= length <= LENGTH_MAX:
-        raise ValueError(f"a notification has a length of at most {LENGTH_MAX} bytes")
-    return await reader.readexactly(length)
+    """Raises `ValueError` for one that is too long, `EOFError` when it ends too soon, `h11.RemoteProtocolError` for no HTTP."""
+    state, body = h11.Connection(h11.SERVER), bytearray()
+    while True:
+        event = state.next_event()
+        match event:
+            case h11.NEED_DATA:
+                state.receive_data(await reader.read(LENGTH_MAX))
+            case h11.Data():
+                body += event.data
+                if len(body) > LENGTH_MAX:
+                    raise ValueError(f"a notification has at most {LENGTH_MAX} bytes")
+            case h11.EndOfMessage():
+                return bytes(body)
+            case h11.ConnectionClosed():
+                raise EOFError("nothing was asked")

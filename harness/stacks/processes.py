@@ -7,29 +7,28 @@ one command, and is gone afterwards, however the command ends.
 import asyncio
 import os
 import shutil
-import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import asyncpg
-import httpx
 
 from harness.cache import run_dir
 from harness.guard import inspect
 from harness.provider import ProviderControl
 from harness.stack import Link, Node, StackError, Start, Wire
-from harness.stacks.children import Child, start_child
+from harness.stacks.children import start_child
 from harness.stacks.inbox import Inbox
 from harness.stacks.keys import Keys, draw
+from harness.stacks.nurseries import PROVIDER_COMMAND, Preloads
 from harness.stacks.ports import LOOPBACK, free_port
 from harness.stacks.postgres import PostgresCluster
-from harness.stacks.preloaded import Preloaded, PreloadError, Shared
+from harness.stacks.programs import PostgresNode, ProviderProcess, ServiceProcess
 from harness.stacks.proxies import ProxyServer, find_proxy_server
 from harness.target import Target, TargetError, fill, read
 from harness.wire.framing import Framing, Opaque
@@ -38,7 +37,6 @@ from harness.wire.postgres import Postgres
 from harness.wire.tap import Tap
 from harness.witness import Watch, WitnessError, watching
 
-READY_POLL_S = 0.01
 UNTIL_ROTATED = timedelta(days=1)
 """How long the secret that signs stays good beside one that was only made known."""
 PROVIDER_READY_S = 20.0
@@ -46,193 +44,6 @@ OWNER_S = 5.0
 COMMAND_S = 60.0
 """How long a backup or a restore of a stack's little database may take."""
 MERCHANT = "chaos-merchant"
-PROVIDER_COMMAND = (sys.executable, "-m", "fake_provider")
-PROVIDER_PRELOAD = (
-    "fake_provider.app",
-    "uvicorn.protocols.http.h11_impl",
-    "uvicorn.lifespan.on",
-    "uvicorn.loops.asyncio",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Preloads:
-    """Where a stack's Python programs are forked off. None for a service that is not: it is started."""
-
-    provider: Preloaded
-    service: Preloaded | None
-
-    @classmethod
-    def own(cls, target_file: Path, target: Target) -> "Preloads":
-        """Those of a stack that shares with nobody, loaded when they are first needed."""
-        modules, python = target.start.preload, _python(target_file, target)
-        return cls(
-            Preloaded(PROVIDER_COMMAND[0], PROVIDER_PRELOAD, os.environ),
-            Preloaded(python, modules, os.environ) if modules else None,
-        )
-
-    def let_go(self) -> None:
-        """They are another process's from now on."""
-        for preloaded in filter(None, (self.provider, self.service)):
-            preloaded.let_go()
-
-
-class Nurseries:
-    """What several processes' stacks are forked from: everything is imported once for all of them."""
-
-    def __init__(self, target_file: Path, target: Target, logs: Path) -> None:
-        logs.mkdir(parents=True, exist_ok=True)
-        modules, python = target.start.preload, _python(target_file, target)
-        self._provider = Shared(PROVIDER_COMMAND[0], PROVIDER_PRELOAD, os.environ, logs / "preload-provider.log")
-        self._service = Shared(python, modules, os.environ, logs / "preload-service.log") if modules else None
-
-    def lines(self) -> Preloads:
-        """For one process that is about to be forked."""
-        return Preloads(self._provider.line(), self._service.line() if self._service else None)
-
-    async def close(self) -> None:
-        for shared in filter(None, (self._provider, self._service)):
-            await shared.close()
-
-
-@contextmanager
-def nurseries(target_file: Path, logs: Path) -> Iterator[Nurseries]:
-    """They load while whoever asked goes on. Raises `TargetError`."""
-    shared = Nurseries(target_file, read(target_file), logs)
-    try:
-        yield shared
-    finally:
-        asyncio.run(shared.close())
-
-
-class ServiceProcess:
-    """A program of the stack that can be killed, paused and started again on its port."""
-
-    def __init__(
-        self,
-        name: str,
-        command: list[str],
-        env: Mapping[str, str],
-        log: Path,
-        ready: str,
-        within_s: float,
-        preloaded: Preloaded | None = None,
-    ):
-        self.name, self.log = name, log
-        self.command, self.env = command, env
-        self._preloaded = preloaded
-        self._ready, self._within_s = ready, within_s
-        self._child: Child | None = None
-        self._read = 0
-
-    @property
-    def alive(self) -> bool:
-        return self._child is not None and self._child.alive
-
-    async def start(self) -> None:
-        """Start it and wait until it is ready. Raises `StackError` with the end of its log when it does not get there."""
-        try:
-            self._child = await self._begin({**os.environ, **self.env})
-        except (OSError, PreloadError) as error:
-            raise StackError(f"the {self.name} does not start: {' '.join(self.command)}: {error}") from error
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._within_s
-        async with httpx.AsyncClient(timeout=2.0, trust_env=False, verify=False) as client:  # noqa: S501
-            while not (_listens(self._ready) and await _answers(client, self._ready)):
-                if not self._child.alive:
-                    raise StackError(f"the {self.name} ended before it was ready; its log ({self.log}):\n{self.tail()}")
-                if loop.time() > deadline:
-                    raise StackError(
-                        f"the {self.name} was not ready ({self._ready}) within {self._within_s:g} s; "
-                        f"its log ({self.log}):\n{self.tail()}"
-                    )
-                await asyncio.sleep(READY_POLL_S)
-
-    async def _begin(self, env: Mapping[str, str]) -> Child:
-        if self._preloaded is None:
-            return start_child(self.command, env, self.log)
-        _, _, module, *arguments = self.command
-        return await self._preloaded.start(module, arguments, env, self.log, self._within_s)
-
-    async def restart(self, env: Mapping[str, str]) -> None:
-        """Ask it to end, and start it again with another environment."""
-        await self.stop()
-        self.env = env
-        await self.start()
-
-    async def kill(self) -> None:
-        """kill -9, and gone."""
-        if self._child is not None:
-            self._child.kill()
-            await self._child.wait(10.0)
-
-    async def stop(self) -> None:
-        if self._child is not None:
-            await self._child.terminate(grace=3.0)
-
-    def pause(self) -> None:
-        if self._child is not None:
-            self._child.pause()
-
-    def resume(self) -> None:
-        if self._child is not None:
-            self._child.resume()
-
-    def new_log_lines(self) -> list[str]:
-        """What it wrote since this was last asked."""
-        if not self.log.exists():
-            return []
-        with self.log.open("rb") as log:
-            log.seek(self._read)
-            text = log.read()
-            self._read += len(text)
-        return text.decode("utf-8", "replace").splitlines()
-
-    @property
-    def returncode(self) -> int | None:
-        """Its exit code; None while it runs, or was never started."""
-        return self._child.returncode if self._child is not None else None
-
-    def tail(self) -> str:
-        """The last lines that it wrote."""
-        return self._child.log_tail() if self._child is not None else ""
-
-
-class ProviderProcess(ServiceProcess):
-    """The provider. Its books are durable: it writes them down as it dies, and the next one goes on with them."""
-
-    async def kill(self) -> None:
-        """kill -9 from within, at a moment when its books are whole; from outside if it does not hear."""
-        die = httpx.URL(self._ready).copy_with(path="/control/die")
-        async with httpx.AsyncClient(timeout=2.0, trust_env=False, verify=False) as client:  # noqa: S501
-            with suppress(httpx.HTTPError):
-                await client.post(die)
-        await super().kill()
-
-
-class PostgresNode:
-    """The database server, as a node that can be killed."""
-
-    name = "postgres"
-
-    def __init__(self, cluster: PostgresCluster) -> None:
-        self._cluster = cluster
-
-    @property
-    def alive(self) -> bool:
-        return self._cluster.alive
-
-    async def kill(self) -> None:
-        await self._cluster.crash()
-
-    async def start(self) -> None:
-        await self._cluster.restart()
-
-    def pause(self) -> None:
-        self._cluster.pause()
-
-    def resume(self) -> None:
-        self._cluster.resume()
 
 
 class Processes:
@@ -585,22 +396,3 @@ async def processes(
         await up.open_links(named=named)
         await asyncio.gather(up.start_provider(panel_url), up.serve(mutant))
         yield up
-
-
-def _python(target_file: Path, target: Target) -> str:
-    """The one that a service's modules are imported by: what its command begins with."""
-    return str(fill(target.start.command[0], {"python": sys.executable, "here": str(target_file.resolve().parent)}))
-
-
-def _listens(url: str) -> bool:
-    """Would a connection be accepted? Asked of the kernel, which costs next to nothing while a program is still loading."""
-    where = httpx.URL(url)
-    with socket.socket() as probe:
-        return probe.connect_ex((where.host, where.port or 80)) == 0
-
-
-async def _answers(client: httpx.AsyncClient, url: str) -> bool:
-    try:
-        return (await client.get(url)).is_success
-    except httpx.HTTPError:
-        return False

@@ -28,9 +28,10 @@ class Nobody:
 
 
 def shortened(plan: Plan, mutant: str, promise: str, out: Path) -> tuple[Shrunk, Path]:
+    """What is left of it; each smaller plan has several tries, since a busy machine gives no verdict now and then."""
     order = Order(name="shrink", jobs=[Job(plan, "", mutant)], target=REFERENCE, seed=plan.seed, again="", out=out)
     progress, shrunk = begin(order), Shrunk(plan)
-    wanted = Shrink(plan=plan, promise=promise, target=REFERENCE, mutant=mutant, again="", tries=2)
+    wanted = Shrink(plan=plan, promise=promise, target=REFERENCE, mutant=mutant, again="", tries=4)
     asyncio.run(shrink(wanted, progress, shrunk, lambda _: None))
     write_all(progress.suite(order))
     return shrunk, progress.folder
@@ -57,11 +58,11 @@ def test_a_story_of_three_top_ups_comes_down_to_one(tmp_path: Path) -> None:
 
 
 def test_a_cell_of_a_sweep_keeps_the_failure_and_loses_the_rest(tmp_path: Path) -> None:
-    """The statement that was broken is still the one that is broken. On a busy machine one step more may be left."""
+    """The statement that was broken is still the one that is broken."""
     blow = FAILURES["cut-before"].at(Crossing("db", "INSERT postings", 1, "top_ups"))
     cell = FLOWS["top-up-paid"].plan(3, blow, "top-up-paid: db INSERT postings (top_ups) 1, cut-before")
     shrunk, _ = shortened(cell, "claims-apart-from-credit", "every-payment-is-credited", tmp_path)
 
-    assert weight(shrunk.plan).operations <= 3 < weight(cell).operations
+    assert weight(shrunk.plan).operations == 2 < weight(cell).operations
     assert [begin.fault for begin in shrunk.plan.faults()] == ["cut-at"]
     assert shrunk.plan.faults()[0].args["label"] == "INSERT postings"

@@ -19,7 +19,8 @@ import pytest
 from harness.cache import cache_dir
 from harness.cli import REFERENCE
 from harness.stacks.ports import is_free
-from harness.stacks.processes import Processes, ServiceProcess, processes
+from harness.stacks.processes import Processes, processes
+from harness.stacks.programs import ServiceProcess
 
 pytestmark = pytest.mark.stack
 

@@ -57,12 +57,22 @@ def of(plan: Plan) -> Run:
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stacks that are none; what workers do is inherited by the fork."""
+def served(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stacks that are none; what workers do is inherited by the fork. A file of how many runs each had behind it when its service
+    was started anew.
+    """
+    anew = tmp_path_factory.mktemp("served") / "anew"
+    anew.touch()
+    done: list[str] = []
 
     @asynccontextmanager
     async def no_stack(*_: Any, **__: Any) -> Any:
-        yield SimpleNamespace(remarks=("a remark",))
+        async def serve(_mutant: str | None) -> None:
+            with anew.open("a") as book:
+                book.write(f"{len(done)}\n")
+            done.clear()
+
+        yield SimpleNamespace(remarks=("a remark",), serve=serve)
 
     async def carry_out_one(job: Job, stack: Any, number: int, sink: TextIO) -> Run:
         name = job.plan.name
@@ -73,6 +83,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> None:
         if name == "interrupts":
             os.kill(os.getppid(), signal.SIGTERM)
             time.sleep(30)  # noqa: ASYNC251 - a worker that does not hear, until it is killed
+        done.append(name)
         sink.write(json.dumps({"at": number, "actor": "harness", "kind": "plan", "name": name}) + "\n")
         return of(job.plan)
 
@@ -81,6 +92,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(side_by_side, "processes", no_stack)
     monkeypatch.setattr(side_by_side, "carry_out_one", carry_out_one)
     monkeypatch.setattr(side_by_side, "END_S", 0.5)
+    return anew
 
 
 def order(out: Path, *names: str, then: Callable[[Sequence[Run]], Sequence[Job]] | None = None) -> Order:
@@ -106,6 +118,17 @@ def test_every_job_is_done_once_and_all_is_in_their_order(tmp_path: Path) -> Non
     assert [each.name for each in progress.folder.glob("history*")] == ["history.jsonl"]
     assert progress.remarks == ("a remark",)
     assert str(os.getpid()) not in {run.versions["pid"] for run in progress.runs}
+
+
+def test_the_service_has_a_fresh_database_after_so_many_runs(
+    tmp_path: Path, served: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What earlier runs left open would be asked about again and again."""
+    monkeypatch.setattr(side_by_side, "FRESH_AFTER", 4)
+    carried_out(order(tmp_path, *(f"job {number}" for number in range(30))))
+
+    runs = [int(line) for line in served.read_text().split()]
+    assert runs and set(runs) == {4}
 
 
 @pytest.mark.usefixtures("served")
