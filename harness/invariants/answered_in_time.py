@@ -11,6 +11,9 @@ HARMLESS = frozenset({"settings", "mood"})
 """Faults that are neither on the way to the service nor stop it."""
 LATENCY_MAX_MS = 50
 """So late the database may answer. What takes longer takes a service to its bounds, each of which may be all that it has."""
+PATIENT_S = 3.0
+"""So long a customer waits. Who hung up sooner cannot say that there would have been no answer: a service may ask its provider
+more than once before it says "not yet"."""
 
 
 @invariant(needs=("invoked", "answered"))
@@ -19,7 +22,8 @@ def answered_in_time(history: History) -> Iterator[Violation]:
     waiting.
 
     Judged of what was asked while the provider was in trouble or the database a little late, and nothing else: where the way
-    to the service was broken too, or the service was killed, paused or loaded to its limits, silence may come of that.
+    to the service was broken too, or the service was killed, paused or loaded to its limits, silence may come of that. Nor is
+    the silence judged that a customer did not wait for.
     """
     if history.of("load"):
         raise NothingToJudge("the service was under load")
@@ -33,12 +37,15 @@ def answered_in_time(history: History) -> Iterator[Violation]:
         faults = tuple(began for began, until in troubles if began.at < answer.at and until > asked.at)
         if not any(map(_behind, faults)) or not all(_behind(each) or each["fault"] in HARMLESS for each in faults):
             continue
+        silent = answer.get("because", "").startswith(SILENCE)
+        if silent and answer.at - asked.at < PATIENT_S:
+            continue
         judged = True
-        if answer.get("because", "").startswith(SILENCE):
+        if silent:
             waited = f"{answer['operation']} {answer['id']} had no answer after {answer.at - asked.at:.1f} s"
             yield Violation(f"{waited}, and the way to the service was clear", (*faults, asked, answer))
     if not judged:
-        raise NothingToJudge("no customer asked for anything while only something behind the service was in trouble")
+        raise NothingToJudge("no customer was answered or waited long while only something behind the service was in trouble")
 
 
 def _troubles(history: History) -> list[tuple[Event, float]]:

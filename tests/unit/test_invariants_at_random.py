@@ -144,6 +144,7 @@ def _opened_while_the_provider_is_slow(story: Story) -> None:
     story.event("harness", "fault-began", id="x1", fault="latency", args={"link": "api", "ms": 100})
     opening = {"operation": "open_account", "id": "a1", "attempt": 1, "account": "A"}
     story.event("client", "invoked", **opening)
+    story.later(3)
     story.event("client", "answered", **opening, outcome="done", status=201, because="201")
     story.fault_ended("x1", 1)
 
