@@ -58,7 +58,14 @@ def main(arguments: list[str]) -> int:
     Server(
         # Named, because whatever else is installed would be taken instead: with uvloop no callback leaves (`connection.py`).
         uvicorn.Config(
-            app, host=HOST, port=settings.port, loop="asyncio", http="h11", access_log=False, log_level="warning"
+            app,
+            host=HOST,
+            port=settings.port,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            access_log=False,
+            log_level="warning",
         ),
         greeting(settings, about),
     ).run()

@@ -16,11 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reference_impl.access import Authenticated
 from reference_impl.admission import Door
 from reference_impl.answers import Answer, problem
+from reference_impl.face import face
 from reference_impl.logs import correlate, current_correlation
 from reference_impl.metrics import CONTENT_TYPE
 from reference_impl.parts import Parts
 from reference_impl.responses import respond
-from reference_impl.routes import face
 from reference_impl.service import World, running
 from reference_impl.settings import Settings
 

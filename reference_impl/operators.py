@@ -14,13 +14,13 @@ from reference_impl.answers import Answer, Problem
 from reference_impl.api_keys import FIRST_TENANT, Scope
 from reference_impl.comparison import findings, history
 from reference_impl.database import EVERYBODY, acting_for
-from reference_impl.document import CREATED
+from reference_impl.document import CREATED, REFUSED
 from reference_impl.flags import Flag
 from reference_impl.limits import OneReading
 from reference_impl.responses import respond
 from reference_impl.routes import AMOUNT_MAX, NAME, ServiceOf, shown
 
-router = APIRouter(prefix="/admin", route_class=OneReading)
+router = APIRouter(prefix="/admin", route_class=OneReading, responses={**REFUSED})
 SHOWN_MAX = 10_000
 """So many records of the audit log are shown at once; `python -m reference_impl audit` reads all."""
 

@@ -4,19 +4,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Literal, TypeAlias
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
 
 from reference_impl import accounts, discrepancies, initiation, refunds, topups
 from reference_impl.access import Asking, Needs
 from reference_impl.accounts import Account
-from reference_impl.answers import Answer, Problem, problem, unavailable
+from reference_impl.answers import Answer, Problem
 from reference_impl.api_keys import Scope
-from reference_impl.database import DATABASE_ERRORS, Connection
-from reference_impl.document import CREATED, DECLINED, REFUSED, Face, allowed
+from reference_impl.database import Connection
+from reference_impl.document import CREATED, DECLINED, REFUSED
 from reference_impl.limits import OneReading
 from reference_impl.money import Money
 from reference_impl.rates import Asker
@@ -82,7 +80,7 @@ async def key_of(service: ServiceOf, key: KeySent = None) -> str:
 
 Key: TypeAlias = Annotated[str, Depends(key_of)]
 
-router = APIRouter(route_class=OneReading)
+router = APIRouter(route_class=OneReading, responses={**REFUSED})
 INITIATE, READ = [Depends(Needs(Scope.INITIATE))], [Depends(Needs(Scope.READ))]
 
 
@@ -225,46 +223,3 @@ def storable(name: str) -> bool:
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as JSON: times in ISO 8601."""
     return {name: value.isoformat() if name == "at" else value for name, value in row.items()}
-
-
-async def on_problem(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return respond(error.answer)
-
-
-async def on_invalid(_request: Request, error: Exception) -> Response:
-    """Name the first field that is wrong, and what would be right. Never the value: it may be a secret misplaced."""
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"][1:]) or "body"
-    return respond(Answer(400, problem("invalid", first["msg"], field)))
-
-
-async def on_http(request: Request, error: Exception) -> Response:
-    """What the framework refuses by itself, in our words: a path that there is not, a method that it does not have."""
-    assert isinstance(error, HTTPException)
-    if error.status_code != 405:
-        return respond(Answer(error.status_code, problem("refused", str(error.detail))))
-    from reference_impl import operators  # which stands on this module
-
-    methods = ", ".join(allowed([*router.routes, *operators.router.routes], request.url.path))
-    return respond(Answer(405, problem("method_not_allowed", f"Here there is: {methods}."), {"Allow": methods}))
-
-
-async def on_unavailable(_request: Request, _error: Exception) -> Response:
-    return respond(unavailable())
-
-
-def face() -> FastAPI:
-    """The routes above, as an application of their own. Whoever mounts it sets `state.service`."""
-    api = Face(title="Top-ups", docs_url=None, redoc_url=None, responses={**REFUSED})
-    from reference_impl import operators  # which stands on this module
-
-    api.include_router(router)
-    api.include_router(operators.router)
-    api.add_exception_handler(Problem, on_problem)
-    api.add_exception_handler(RequestValidationError, on_invalid)
-    api.add_exception_handler(HTTPException, on_http)
-    for kind in DATABASE_ERRORS:
-        api.add_exception_handler(kind, on_unavailable)
-    return api

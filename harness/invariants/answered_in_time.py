@@ -45,7 +45,9 @@ def answered_in_time(history: History) -> Iterator[Violation]:
             waited = f"{answer['operation']} {answer['id']} had no answer after {answer.at - asked.at:.1f} s"
             yield Violation(f"{waited}, and the way to the service was clear", (*faults, asked, answer))
     if not judged:
-        raise NothingToJudge("no customer was answered or waited long while only something behind the service was in trouble")
+        raise NothingToJudge(
+            "no customer was answered or waited long while only something behind the service was in trouble"
+        )
 
 
 def _troubles(history: History) -> list[tuple[Event, float]]:

@@ -23,8 +23,8 @@ from test_reference_service import API_KEYS, EVE, KEYS, MAX, TILL, Bench, bench,
 from reference_impl.access import Access, Needs, Principal, Stored
 from reference_impl.actors import at_the_terminal
 from reference_impl.api_keys import BadKey, Scope, digest_of, draw, name_of, parse
+from reference_impl.face import face
 from reference_impl.parts import Parts
-from reference_impl.routes import face
 from reference_impl.signatures import Asked, canonical, derived, signed_with
 
 OPEN = {"/healthz", "/metrics", "/callbacks/standard-webhooks"}
@@ -33,6 +33,7 @@ OPEN = {"/healthz", "/metrics", "/callbacks/standard-webhooks"}
 
 def routes(api: FastAPI) -> Iterator[tuple[str, str, Scope]]:
     """Every way in, with parameters that name something, and the scope that it says it takes."""
+    assert len(api.openapi()["paths"]) == len({each.path for each in api.routes if isinstance(each, APIRoute)}) >= 20
     for route in api.routes:
         if isinstance(route, APIRoute):
             [scope] = [each.dependency.scope for each in route.dependencies if isinstance(each.dependency, Needs)]

@@ -5,8 +5,8 @@ import json
 import pytest
 from test_reference_service import ANN, bench, run
 
+from reference_impl.face import face
 from reference_impl.limits import Bodies
-from reference_impl.routes import face
 
 WISH = '"account": "acc", "currency": "EUR", "method": "card"'
 

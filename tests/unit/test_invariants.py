@@ -1625,7 +1625,9 @@ def silence_while_the_database_is_a_little_late(story: Story) -> None:
     story.unanswered()
 
 
-@unknown("answered-in-time", "no customer was answered or waited long while only something behind the service was in trouble")
+@unknown(
+    "answered-in-time", "no customer was answered or waited long while only something behind the service was in trouble"
+)
 def silence_that_the_client_did_not_wait_for(story: Story) -> None:
     trouble(story)
     story.asks()
@@ -1633,7 +1635,9 @@ def silence_that_the_client_did_not_wait_for(story: Story) -> None:
     story.unanswered()
 
 
-@unknown("answered-in-time", "no customer was answered or waited long while only something behind the service was in trouble")
+@unknown(
+    "answered-in-time", "no customer was answered or waited long while only something behind the service was in trouble"
+)
 def silence_while_the_database_is_very_late(story: Story) -> None:
     trouble(story, "latency", link="db", ms=51)
     story.asks()
@@ -1641,7 +1645,9 @@ def silence_while_the_database_is_very_late(story: Story) -> None:
     story.unanswered()
 
 
-@unknown("answered-in-time", "no customer was answered or waited long while only something behind the service was in trouble")
+@unknown(
+    "answered-in-time", "no customer was answered or waited long while only something behind the service was in trouble"
+)
 def silence_while_the_database_is_gone(story: Story) -> None:
     trouble(story, "refuse", link="db")
     story.asks()
@@ -1649,7 +1655,9 @@ def silence_while_the_database_is_gone(story: Story) -> None:
     story.unanswered()
 
 
-@unknown("answered-in-time", "no customer was answered or waited long while only something behind the service was in trouble")
+@unknown(
+    "answered-in-time", "no customer was answered or waited long while only something behind the service was in trouble"
+)
 def silence_on_a_way_that_is_broken_too(story: Story) -> None:
     trouble(story)
     trouble(story, "lose-answers", "x2", link="edge")
@@ -1658,7 +1666,9 @@ def silence_on_a_way_that_is_broken_too(story: Story) -> None:
     story.unanswered()
 
 
-@unknown("answered-in-time", "no customer was answered or waited long while only something behind the service was in trouble")
+@unknown(
+    "answered-in-time", "no customer was answered or waited long while only something behind the service was in trouble"
+)
 def silence_after_the_trouble_was_over(story: Story) -> None:
     trouble(story)
     story.fault_ended("x1", 1)
@@ -1676,7 +1686,9 @@ def silence_under_load(story: Story) -> None:
     story.event("harness", "load", summary="")
 
 
-@unknown("answered-in-time", "no customer was answered or waited long while only something behind the service was in trouble")
+@unknown(
+    "answered-in-time", "no customer was answered or waited long while only something behind the service was in trouble"
+)
 def an_operator_who_waits_for_what_takes_long(story: Story) -> None:
     trouble(story)
     story.event("client", "invoked", operation="reconcile", id="r1", attempt=1)
