@@ -219,13 +219,24 @@ class PostgresCluster:
                 problem = PortTaken if "could not bind" in tail else PostgresError
                 raise problem(f"PostgreSQL ended with {child.returncode} while starting:\n{tail}")
             try:
-                async with self._admin() as connection:
-                    await self._require_ours(connection)
-                return
+                if self._is_ready(child):
+                    async with self._admin() as connection:
+                        await self._require_ours(connection)
+                    return
+                reason = "it does not say that it is ready"
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 reason = f"{type(error).__name__}: {error}"
             await asyncio.sleep(POLL_S)
         raise PostgresError(f"PostgreSQL did not answer within {START_BOUND_S:g} s ({reason}):\n{child.log_tail()}")
+
+    def _is_ready(self, child: Child) -> bool:
+        """Whether it says so itself, in the file that `pg_ctl` waits for: to ask it on a connection costs it a process each time.
+        The first line is its process, the eighth its state.
+        """
+        with suppress(FileNotFoundError):
+            lines = (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+            return len(lines) > 7 and lines[0] == str(child.pid) and lines[7].strip() == "ready"
+        return False
 
     async def _require_ours(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         data = await connection.fetchval("SHOW data_directory")

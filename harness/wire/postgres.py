@@ -8,6 +8,7 @@ import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from harness.wire.framing import Crossing, Direction
@@ -34,6 +35,8 @@ _STRICT = re.compile(rb"default_transaction_isolation(?:\0|\\? ?= ?)(?:serializa
 
 Facts: TypeAlias = Mapping[str, str | bool]
 _ENDS = ("COMMIT", "ROLLBACK")
+# A service says the same few hundred statements over and over.
+_remembered = lru_cache(maxsize=4096)
 
 
 @dataclass(slots=True)
@@ -149,7 +152,7 @@ class Postgres:
         return Crossing(">", data, "terminate" if kind == b"X" else None)
 
     def _statement(self, data: bytes, sql: str, aside: Mapping[str, Any]) -> Crossing:
-        label, writes = label_of(sql), bool(_WRITES.search(sql))
+        label, writes = label_of(sql), _writes(sql)
         if label == "BEGIN":
             self._transaction = _Transaction(writes=writes)
         if self._transaction is None or label == "BEGIN":
@@ -164,6 +167,7 @@ class Postgres:
         return taken
 
 
+@_remembered
 def label_of(sql: str) -> str:
     """What a person would call a statement: its verb and its first table. `COMMIT`, `INSERT claims`."""
     words = sql.strip().rstrip(";").split()
@@ -181,6 +185,12 @@ def label_of(sql: str) -> str:
     return " ".join([first, *words[1:3]])
 
 
+@_remembered
+def _writes(sql: str) -> bool:
+    return _WRITES.search(sql) is not None
+
+
+@_remembered
 def table_of(sql: str) -> str:
     """The first table of a statement; empty where it names none."""
     found = _VERB.match(sql)
