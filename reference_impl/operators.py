@@ -24,6 +24,9 @@ router = APIRouter(prefix="/admin", route_class=OneReading, responses={**REFUSED
 SHOWN_MAX = 10_000
 """So many records of the audit log are shown at once; `python -m reference_impl audit` reads all."""
 
+# PostgreSQL has no text with NUL in it.
+Words: TypeAlias = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+
 
 class AdjustmentBody(BaseModel):
     """Correct one account for one finding; below zero takes back."""
@@ -31,7 +34,7 @@ class AdjustmentBody(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
     account: str = Field(pattern=NAME)
     amount_minor: int = Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX, json_schema_extra={"not": {"const": 0}})
-    reason: str = Field(min_length=1, max_length=500)
+    reason: Words
 
 
 class FlagBody(BaseModel):
@@ -45,7 +48,7 @@ class ClosingBody(BaseModel):
     """Close a review, and say what was found."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
-    note: str = Field(min_length=1, max_length=500)
+    note: Words
 
 
 RECONCILE, ADMIN = [Depends(Needs(Scope.RECONCILE))], [Depends(Needs(Scope.ADMIN))]
@@ -135,7 +138,7 @@ async def reviews(service: ServiceOf) -> Response:
     return respond(Answer(200, {"reviews": [shown(asdict(each)) for each in await service.reviews.waiting()]}))
 
 
-@router.post("/reviews/{review}/closing", dependencies=ADMIN)
+@router.post("/reviews/{review}/closing", dependencies=ADMIN, status_code=204)
 async def close(review: Found, body: ClosingBody, operator: Operator, service: ServiceOf) -> Response:
     await service.reviews.close(review, operator, body.note)
     return respond(Answer(204))

@@ -153,15 +153,18 @@ def test_what_is_odd_goes_on_and_waits_to_be_looked_at(database_url: str) -> Non
             assert (await b.client.get("/admin/reviews", headers=EVE)).json()["reviews"] == queue
 
             path = f"/admin/reviews/{queue[0]['review']}/closing"
-            assert (await b.client.post(path, json={"note": ""}, headers=EVE)).status_code == 400
-            assert (await b.client.post(path, json={"note": "his house"}, headers=EVE)).status_code == 204
+            for nothing_to_keep in (r"", r"\u0000", r"his \u0000 house\n", r"\ud800"):
+                note = b'{"note": "%b"}' % nothing_to_keep.encode()
+                refused = await b.client.post(path, content=note, headers=EVE | {"Content-Type": "application/json"})
+                assert (refused.status_code, refused.json()["error"]["field"]) == (400, "note"), nothing_to_keep
+            assert (await b.client.post(path, json={"note": "his\nhouse"}, headers=EVE)).status_code == 204
             assert (await b.client.post(path, json={"note": "again"}, headers=EVE)).status_code == 404
             assert (await b.client.get("/admin/reviews", headers=EVE)).json()["reviews"] == queue[1:]
             closed = await b.database.fetchrow("SELECT closed_by, note FROM reviews WHERE closed_at IS NOT NULL")
-            assert tuple(closed or ()) == ("eve", "his house")
+            assert tuple(closed or ()) == ("eve", "his\nhouse")
             written = "SELECT actor, subject, detail FROM audit_records WHERE action = 'review closed'"
             [told] = await b.database.fetch(written)
-            assert tuple(told) == ("eve", f"rv_{queue[0]['review']}", '{"note": "his house"}')
+            assert tuple(told) == ("eve", f"rv_{queue[0]['review']}", '{"note": "his\\nhouse"}')
 
     run(story())
 
