@@ -104,6 +104,8 @@ class _Execution:
         self._auditor = Auditor(stack, client, recorder)
         self._deeds = Deeds(plan, stack, name, recorder, client)
         self._faults: dict[str, tuple[AsyncExitStack, Touched]] = {}
+        self._lasting: dict[str, int] = {}
+        """What ended and is felt still, with how much it touched: its node did not come up, for another fault is in the way."""
         self._background: dict[str, asyncio.Task[None]] = {}
 
     async def arc(self) -> None:
@@ -191,20 +193,43 @@ class _Execution:
         self._recorder.record("harness", "fault-began", id=id, fault=fault, args=dict(args))
 
     async def _end(self, id: str) -> None:
-        """Mend, and write down how much the fault touched while it lasted."""
+        """Mend, and write down how much the fault touched while it lasted. It lasts until the node that it killed is up again."""
         context, touched = self._faults.pop(id)
-        begin = next(begin for begin in self._plan.faults() if begin.id == id)
-        count = 0
+        count, mended = 0, False
         try:
             count = await touched()
         finally:
-            await self._mend(context)
-            self._recorder.record("harness", "fault-ended", id=id, fault=begin.fault, touched=count)
+            mended = await self._mend(context)
+            if mended:
+                self._write_end(id, count)
+            else:
+                self._lasting[id] = count
+        if self._lasting and not self._faults:
+            await self._bring_up()
 
-    async def _mend(self, context: AsyncExitStack) -> None:
-        """End a fault. A node that it killed and that does not come up again is left to `_revive` to tell of."""
-        with suppress(StackError):
+    async def _mend(self, context: AsyncExitStack) -> bool:
+        """End a fault; false when a node that it killed does not come up again."""
+        try:
             await context.aclose()
+        except StackError:
+            return False
+        return True
+
+    async def _bring_up(self) -> None:
+        """Nothing is in the way any more of what could not come up. If it still cannot, healing tells of it."""
+        with suppress(StackError):
+            for node in self._stack.nodes.values():
+                if not node.alive:
+                    await node.start()
+            self._write_ends()
+
+    def _write_ends(self) -> None:
+        while self._lasting:
+            self._write_end(*self._lasting.popitem())
+
+    def _write_end(self, id: str, count: int) -> None:
+        begin = next(begin for begin in self._plan.faults() if begin.id == id)
+        self._recorder.record("harness", "fault-ended", id=id, fault=begin.fault, touched=count)
 
     async def _wait(self, until: str, at_most_s: float, args: Mapping[str, Any]) -> None:
         conditions: dict[str, Callable[[], Any]] = {
@@ -271,6 +296,7 @@ class _Execution:
             task.cancel()
         await asyncio.gather(*self._background.values(), return_exceptions=True)
         async with AsyncExitStack() as mending:
+            mending.callback(self._write_ends)
             for node in self._stack.nodes.values():
                 mending.push_async_callback(self._revive, node)
             for id in self._faults:

@@ -22,7 +22,7 @@ from harness.provider import ProviderError, Rest
 from harness.registry import load as load_all
 from harness.run import Run
 from harness.runner import Setting, carry_out
-from harness.stack import Link, Stack, Wire
+from harness.stack import Link, Stack, StackError, Wire
 from harness.stacks.ports import LOOPBACK
 from harness.target import Target
 from harness.verdict import INVARIANTS, Invariant, Status
@@ -399,6 +399,47 @@ def test_one_fault_that_cannot_be_mended_does_not_keep_the_others(broken: str) -
         assert bench.weather.did == ["latency began", "latency ended"]
         assert bench.provider.moods == ["drop began", "drop ended"]
         assert bench.nodes["postgres"].alive
+
+    run(story)
+
+
+def test_a_fault_lasts_until_its_node_is_up_again() -> None:
+    """Killed while its database is out of reach, a service comes up when that is mended, and not when the plan would have it."""
+
+    async def story(bench: Bench) -> None:
+        class Needy(FakeNode):
+            async def start(self) -> None:
+                if bench.weather.did[-1] == "latency began":
+                    raise StackError("it cannot reach its database")
+                await super().start()
+
+        bench.nodes["service"] = Needy("service")
+        killed = Begin("x2", "kill", {"node": "service"})
+        result = await bench.carry_out(PAID[0], SLOW, killed, End("x2"), End(SLOW.id), PAID[1])
+        ends = [event["id"] for event in result.history.of("fault-ended")]
+        assert ends == [SLOW.id, "x2"]
+        assert bench.nodes["service"].did == ["killed", "started"]
+        up = next(
+            at for at, event in enumerate(result.history) if event.get("id") == "x2" and event.kind == "fault-ended"
+        )
+        healing = next(at for at, event in enumerate(result.history) if event.get("name") == "heal")
+        assert up < healing
+
+    run(story)
+
+
+def test_a_fault_whose_node_never_comes_up_ends_with_the_plan() -> None:
+    async def story(bench: Bench) -> None:
+        class Gone(FakeNode):
+            async def start(self) -> None:
+                raise StackError("no such program")
+
+        bench.nodes["service"] = Gone("service")
+        result = await bench.carry_out(*PAID, Begin("x2", "kill", {"node": "service"}), End("x2"))
+        [end] = result.history.of("fault-ended")
+        healing = next(event for event in result.history if event.get("name") == "heal")
+        assert end.at > healing.at
+        assert [event["did"] for event in result.history.of("node")] == ["did not come up again"]
 
     run(story)
 
