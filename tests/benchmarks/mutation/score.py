@@ -1,8 +1,8 @@
 """How many mutations of the reference's money path does the suite kill? Not the planted ones: what Cosmic Ray makes of it.
 
 `make mutation`, or `python tests/benchmarks/mutation/score.py --sample 40`. Each mutation is made in a copy of the tree. First the
-unit tests of the reference have a go, because they are fast; what they leave alone is run by the scenarios that tell most about
-the money path, on a stack of its own, and what these leave alone by all of them.
+reference's own tests of the money path have a go, because they are fast; what they leave alone is run by the scenarios that tell
+most about it, on a stack of its own, and what these leave alone by all of them.
 Killed is what any of them does not let pass: a test that fails, a promise that is broken or, twice, cannot be judged, a service
 that does not come up. Tests that do not end in time kill nothing. Writes `reports/mutation.md`, after each mutation, with the
 survivors as diffs.
@@ -35,7 +35,10 @@ PAGE = ROOT / "reports" / "mutation.md"
 PINS = HERE / "cosmic_ray.txt"
 EXPLAINED = HERE / "survivors.json"
 MONEY_PATH = tuple(f"reference_impl/{name}.py" for name in ("callbacks", "ledger", "topups", "states", "reconciler"))
-UNIT_TESTS = "tests/unit/test_reference_*.py"
+TESTS = (
+    "unit/test_reference_*",
+    *(f"live/test_reference_{about}" for about in ("service", "late", "reversals", "comparison")),
+)
 SCENARIOS = (
     *("calm", "duplicate-callbacks", "replayed-fresh-id", "contradicting-callbacks", "reordered-callbacks"),
     *("failed-then-paid", "two-event-types", "partial-capture", "settled-in-another-currency", "dropped-callbacks"),
@@ -100,10 +103,10 @@ def fate(mutation: Mutation, scenarios: Sequence[str], seed: int) -> Fate:
 
 
 def _killer(copy: Path, scenarios: Sequence[str], seed: int) -> str:
-    tests = sorted(str(path.relative_to(copy)) for path in copy.glob(UNIT_TESTS))
-    code = _run(copy, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests)
+    tests = [str(path.relative_to(copy)) for name in TESTS for path in sorted(copy.glob(f"tests/{name}.py"))]
+    code = _run(copy, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", *tests)
     if code not in (0, UNKNOWN):
-        return "a unit test" if code == 1 else "no import"
+        return "a test" if code == 1 else "no import"
     code = _suite(copy, scenarios, seed) or _suite(copy, (), seed)
     return KILLED.get(code, f"exit code {code}") if code else ""
 
