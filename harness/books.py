@@ -121,6 +121,14 @@ def asked_at(history: History) -> float:
     return max(snapshots, default=inf)
 
 
+def looked_at(history: History) -> float:
+    """Until when news count that the last snapshot before that should show: when the harness read the provider's book, and began
+    to look. What the service begins by itself while accounts are being read is in no snapshot, and no harm.
+    """
+    began = [event.at for event in history.of("looked") if event["snapshot"] == BEFORE]
+    return min([asked_at(history), *began])
+
+
 def credited_unasked(history: History) -> frozenset[str | None]:
     """Payments that were credited before the service asked the provider; at the end, where it never does."""
     snapshot = FINAL if asked_at(history) == inf else BEFORE
@@ -205,7 +213,7 @@ def _payment_verdicts(history: History, found: dict[str, str]) -> Iterator[Payme
     for payment in captured(history):
         right = "reversed" if payment.payment in back else "exact"
         word = found.get(payment.payment) or ("set aside" if payment.payment in aside else right)
-        due = payment.captured is not None and payment.captured.at < asked_at(history)
+        due = payment.captured is not None and payment.captured.at < looked_at(history)
         if word == right and due and payment.payment not in early:
             word = "late"
         word = word if audited and payment.account not in silent else "unknown"

@@ -12,7 +12,7 @@ Who speaks, and of what (the vocabulary that invariants and reports read):
 | `harness` | of turns given to concurrent requests: `lane` (a request), `turn`, `waits` (for a lock) |
 | `harness` | `start` (of another process of the service, with settings that do not belong together) |
 | `harness` | `not-offered` (by this target), `load`, `settled`, `audited` |
-| `harness` | of the audit: `book-unread`, `log-scanned`, `secret-in-log` |
+| `harness` | of the audit: `looked` (from then on it reads the books), `book-unread`, `log-scanned`, `secret-in-log` |
 | `harness` | `notified`: what a customer was told without asking |
 | `client` | `invoked`, `answered`; `assault` (what an attacker saw, whose request no honest client sends) |
 | `provider` | what its own book says: `payment`, `delivery`, `answer`, `gave-up` |

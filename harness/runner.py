@@ -337,6 +337,7 @@ class _Execution:
         """First what is there without asking, then what is there once the service has asked the provider."""
         if self._stack.target.operations.reconcile is None:
             return
+        self._recorder.record("harness", "looked", snapshot=BEFORE)
         await self._auditor.provider()
         await self._auditor.accounts(BEFORE, self._deeds.accounts)
         await self._until(self._acknowledged_is_there, DURABLE_S)

@@ -178,6 +178,10 @@ def _book_unread(event: Event) -> Phrase:
     return Phrase(f"book not read: {event.get('book')}", detail=_in_brackets(event.get("because")))
 
 
+def _looked(_event: Event) -> Phrase:
+    return Phrase("reads the books, before the service asks")
+
+
 def _audited(event: Event) -> Phrase:
     return Phrase("all books read")
 
@@ -306,6 +310,7 @@ _PHRASES: Mapping[str, Callable[[Event], Phrase]] = {
     "log-scanned": _log_scanned,
     "secret-in-log": _secret_in_log,
     "wait": _wait,
+    "looked": _looked,
     "book-unread": _book_unread,
     "audited": _audited,
     "invoked": _invoked,

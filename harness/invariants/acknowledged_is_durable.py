@@ -1,7 +1,19 @@
 from collections.abc import Iterator
 from math import inf
 
-from harness.books import BEFORE, FINAL, asked_at, captured, credited_unasked, held, lines_of, lost, story, unread
+from harness.books import (
+    BEFORE,
+    FINAL,
+    asked_at,
+    captured,
+    credited_unasked,
+    held,
+    lines_of,
+    looked_at,
+    lost,
+    story,
+    unread,
+)
 from harness.history import History
 from harness.reversals import reversals, told
 from harness.verdict import NothingToJudge, Violation, invariant
@@ -20,7 +32,7 @@ def acknowledged_is_durable(history: History) -> Iterator[Violation]:
         for event in history.of("answer")
         if event["acknowledged"]
         and not event["hostile"]
-        and event.at < asked_at(history)
+        and event.at < looked_at(history)
         and news.get(event["webhook_id"]) == "payment.captured"
     }
     if not heard:
@@ -44,7 +56,7 @@ def _reversals(history: History, kept: frozenset[str | None], silent: frozenset[
     there = {(line.reversal, line.way) for line in lines_of(history, before)}
     in_the_end = {(line.reversal, line.way) for line in lines_of(history)}
     accounts = {each.reversal: each.account for each in reversals(history)}
-    for known, answer in told(history, asked_at(history)).items():
+    for known, answer in told(history, looked_at(history)).items():
         name, payment = known[0], answer["payment"]
         if payment in kept and known in in_the_end - there and accounts.get(name) not in silent:
             says = f"the callback of {name} was acknowledged, and its entry was not there until the service asked again"

@@ -573,6 +573,28 @@ def acknowledged_and_there_only_after_asking(story: Story) -> None:
     heard_and_forgotten(story)
 
 
+@broken("acknowledged-is-durable", "the callback of pay_1 was acknowledged", "pay_1", "late")
+def acknowledged_before_anybody_looked_and_not_there(story: Story) -> None:
+    story.captured()
+    story.callback()
+    story.event("harness", "looked", snapshot=BEFORE)
+    story.balance(0, BEFORE)
+    story.entry()
+    story.audited()
+
+
+@unknown("acknowledged-is-durable", "no callback of a capture was acknowledged")
+@holds("every-payment-is-credited")
+def acknowledged_while_the_accounts_were_being_read(story: Story) -> None:
+    story.event("harness", "looked", snapshot=BEFORE)
+    story.balance(0, BEFORE)
+    story.captured()
+    story.callback()
+    story.balance(0, BEFORE, account="B")
+    story.entry()
+    story.audited()
+
+
 @holds("acknowledged-is-durable")
 @broken("every-payment-is-credited", "pay_1", "pay_1", "lost")
 def acknowledged_and_lost_for_good(story: Story) -> None:

@@ -165,6 +165,7 @@ WHOLE: dict[str, Any] = {"amount_minor": 500, "currency": "EUR"}
             "waited until callbacks-settled: true",
         ),
         (event(0, "harness", "book-unread", book="service", because="500"), "book not read: service (500)"),
+        (event(0, "harness", "looked", snapshot="before-reconcile"), "reads the books, before the service asks"),
         (event(0, "harness", "audited"), "all books read"),
         (
             event(0, "client", "invoked", operation="top_up", id="t1", attempt=2, amount_minor=5, currency="JPY"),
