@@ -185,6 +185,37 @@ def test_what_was_never_credited_is_not_taken_back(database_url: str) -> None:
     run(scene())
 
 
+def test_what_was_kept_back_is_applied_once_its_payment_is_credited(database_url: str) -> None:
+    """A refund that came with a capture to be set aside is not told again: the true capture brings it along."""
+
+    async def scene() -> None:
+        async with bench(database_url) as b:
+            top_up = (await b.top_up()).json()
+            kind, facts = refund(1, 300, 300)
+            await tell(b, top_up, [(kind, facts | {"captured_minor": 500})])
+            assert await b.balance() == 0
+            assert await b.database.fetchval("SELECT outcome FROM callbacks") == "set aside", (
+                "its id is kept as any other's"
+            )
+            await tell(b, top_up, [CAPTURED])
+            assert await postings(b) == {("credit", 1000, None): 1, ("refund", -300, "re_1"): 1}
+            assert await b.balance() == 700
+
+    run(scene())
+
+
+def test_as_long_as_one_minor_unit_is_left_a_part_is_left(database_url: str) -> None:
+    async def scene() -> None:
+        async with bench(database_url) as b:
+            top_up = await paid(b)
+            await tell(b, top_up, [refund(1, 999, 999)])
+            assert await b.steps(top_up) == [*CREDITED, "PartlyReversed"]
+            await tell(b, top_up, [refund(2, 1, 1000)])
+            assert await b.steps(top_up) == [*CREDITED, "PartlyReversed", "Reversed"]
+
+    run(scene())
+
+
 @pytest.mark.parametrize("field", ["currency", "account", "merchant", "environment"])
 def test_a_reversal_of_somebody_else_s_payment_moves_nothing(database_url: str, field: str) -> None:
     """Compared like a capture, but for the amount: a part may go back."""
