@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -564,6 +564,22 @@ def test_reconciliation_completes_an_initiation_that_never_got_through(database_
             b.provider.captured(payment["id"])
             assert (await b.reconcile())["credited"] == 1
             assert await b.balance() == 1000
+
+    run(story())
+
+
+@pytest.mark.parametrize(("days", "balance_minor"), [(29, 1000), (31, 0)])
+def test_a_failed_payment_is_asked_about_for_thirty_days(database_url: str, days: int, balance_minor: int) -> None:
+    """The customer may have tried again at the provider, whose callback was lost."""
+
+    async def story() -> None:
+        async with bench(database_url) as b:
+            top_up = (await b.top_up()).json()
+            await b.tell(top_up, "payment.failed")
+            b.provider.captured(top_up["payment"])
+            b.service.reconciler.now = lambda: datetime.now(UTC) + timedelta(days=days)
+            assert (await b.reconcile())["asked"] == (1 if balance_minor else 0)
+            assert await b.balance() == balance_minor
 
     run(story())
 
