@@ -568,6 +568,23 @@ def test_reconciliation_completes_an_initiation_that_never_got_through(database_
     run(story())
 
 
+def test_reconciliation_counts_where_those_are_that_were_due(database_url: str) -> None:
+    async def story() -> None:
+        async with bench(database_url) as b:
+            paid, failed, _open = [(await b.top_up(key=f"k{n}")).json()["payment"] for n in range(3)]
+            b.provider.captured(paid)
+            b.provider.named(failed)["state"] = "failed"
+            report = await b.reconcile()
+            assert {word: report[word] for word in ("asked", "credited", "failed", "open")} == {
+                "asked": 3,
+                "credited": 1,
+                "failed": 1,
+                "open": 1,
+            }
+
+    run(story())
+
+
 @pytest.mark.parametrize(("days", "balance_minor"), [(29, 1000), (31, 0)])
 def test_a_failed_payment_is_asked_about_for_thirty_days(database_url: str, days: int, balance_minor: int) -> None:
     """The customer may have tried again at the provider, whose callback was lost."""
