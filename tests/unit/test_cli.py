@@ -325,6 +325,26 @@ def test_a_run_prints_the_seed_it_drew_and_the_command_that_repeats_it(
     assert list((tmp_path / "reports" / "runs").glob("*-calm/run.json"))
 
 
+def test_what_a_time_budget_leaves_out_is_another_part_for_another_seed(
+    type_: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipeline whose time is short would else never run the end of the alphabet."""
+    orders: list[list[str]] = []
+
+    async def note(order: Any, *_: Any) -> None:
+        orders.append([job.plan.name for job in order.jobs])
+
+    monkeypatch.setattr(cli, "carry_out_all", note)
+    for words in (["--seed", "7"], ["--seed", "7"], ["--seed", "8"]):
+        type_("run", "--time-budget", "9", *words)
+    type_("run", "--seed", "7")
+    first, again, other, whole = orders
+    assert first == again != other
+    assert first[: len(first) // 2] != whole[: len(whole) // 2]
+    assert sorted(first) == sorted(other) == sorted(whole)
+    assert whole == list(SCENARIOS)
+
+
 @pytest.mark.parametrize("command", ["replay", "shrink"])
 def test_runs_of_another_target_are_not_repeated_on_this_one(
     type_: Type, monkeypatch: pytest.MonkeyPatch, command: str

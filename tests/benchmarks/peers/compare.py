@@ -161,6 +161,7 @@ def table(tried: Sequence[Tried], seconds: float, tools: Sequence[str]) -> str:
         "",
         f"{len(mutants)} of {len(known)} planted bugs, drawn evenly from their list. A bug is caught when the exit code says",
         "so (1; of topup-chaos 3 is unknown, and not caught). A tool that cries on the service done right has caught nothing.",
+        "The seconds are those of the whole command: a state machine ends at its first finding, the others run on.",
         "",
         f"| planted bug | promise | {' | '.join(tools)} |",
         "|---|---|" + "---|" * len(tools),
@@ -171,7 +172,7 @@ def table(tried: Sequence[Tried], seconds: float, tools: Sequence[str]) -> str:
     sums = " | ".join(
         _sum([found[name, tool] for name in mutants if (name, tool) in found], tool in quiet) for tool in tools
     )
-    clean = " | ".join("quiet" if tool in quiet else "**cries**" for tool in tools)
+    clean = " | ".join(_on_the_clean(found[CLEAN, tool]) if tool in quiet else "**cries**" for tool in tools)
     lines += [f"| **caught** | | {sums} |", f"| *the service done right* | | {clean} |"]
     return "\n".join(lines) + "\n"
 
@@ -184,6 +185,11 @@ def _cell(each: Tried | None, quiet: bool) -> str:
     if each.code not in (0, 1, 3):
         return f"error {each.code}"
     return f"**caught**, {each.seconds:.0f} s" if each.code == 1 and quiet else "–"
+
+
+def _on_the_clean(quiet: Tried) -> str:
+    """What a tool that does not cry says of the service done right: that it holds, or that the time was too short."""
+    return "unknown: not all was run" if quiet.code == 3 else "quiet"
 
 
 def _sum(of: Sequence[Tried], quiet: bool) -> str:
