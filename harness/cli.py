@@ -21,7 +21,7 @@ import harness.invariants
 import scenarios
 import scenarios.flows
 import scenarios.meetings
-from harness.engines.explore.engine import Explore
+from harness.engines.explore.engine import Explore, explore_side_by_side
 from harness.engines.explore.engine import explore as explore_plans
 from harness.engines.explore.kept import Kept
 from harness.engines.explore.told import Told
@@ -83,6 +83,7 @@ KNOWN = (
 )
 EXIT = {Status.HOLDS: HOLDS, Status.BROKEN: BROKEN, Status.UNKNOWN: UNKNOWN}
 WORKERS = 4 * (os.cpu_count() or 1)
+EXPLORERS = 2 * (os.cpu_count() or 1)
 REFERENCE = Path(__file__).parent.parent / "reference_impl" / "target.toml"
 
 app = typer.Typer(
@@ -338,6 +339,7 @@ def explore(
             help="What was found and kept in this folder is told first. The cache's, where neither this nor --seed is given.",
         ),
     ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="How many stacks side by side.")] = EXPLORERS,
     shorten: Annotated[float, typer.Option(min=0, help="Shorten what was found for so many seconds.")] = 120.0,
     scenario_file: Annotated[
         Path | None, typer.Option("--as-scenario", help="Write the shortest plan as a file for scenarios/.")
@@ -361,7 +363,7 @@ def explore(
     budget = "".join(f" --{name} {at_most:g}" for name, at_most in (("time", time), ("examples", examples)) if at_most)
     where = f" --kept {shlex.quote(str(kept))}" if kept else ""
     again = f"{program()} explore{budget}{_options(seed=seed, target=target, mutant=mutant)}{_speaking(speaks)}{where}"
-    order = Order(name="explore", jobs=[], target=target, seed=seed, again=again, out=out, drawn=True)
+    order = Order(name="explore", jobs=[], target=target, seed=seed, again=again, out=out, drawn=True, workers=workers)
     progress, console = begin(order), Console()
     folder = shlex.quote(os.path.relpath(progress.folder))
     order = replace(order, searched=lambda: Told.of(progress.runs).lines())
@@ -378,7 +380,10 @@ def explore(
             time_s=time,
             found=lambda: _write_reports(progress.suite(replace(order, jobs=[Job(r.plan, "") for r in progress.runs]))),
         )
-        interrupted = asyncio.run(_until_interrupted(lambda: explore_plans(asked, progress, live)))
+        if workers > 1:
+            interrupted = explore_side_by_side(asked, progress, live)
+        else:
+            interrupted = asyncio.run(_until_interrupted(lambda: explore_plans(asked, progress, live)))
     done = replace(order, jobs=[Job(run.plan, "") for run in progress.runs])
 
     def show(suite: Any) -> None:

@@ -11,9 +11,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from pathlib import Path
@@ -21,6 +21,7 @@ from random import Random
 from types import FrameType
 
 from harness.engines.suite import Job, Order, Progress, Watcher, carry_out_one, rounds
+from harness.provider import Speech
 from harness.run import Run
 from harness.stack import StackError
 from harness.stacks.children import tie_to
@@ -33,11 +34,20 @@ FRESH_AFTER = 60
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """What every stack serves to begin with: a mutant (None is the service itself), callbacks in a dialect (None: the target's)."""
+
+    mutant: str | None
+    dialect: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Up:
-    """A worker's stack is up."""
+    """A worker's stack is up, and its provider can tell so much."""
 
     remarks: tuple[str, ...]
     took_s: float
+    speech: Speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,9 @@ class Worker:
     job: str | None = None
     up: bool = False
 
+    def is_free(self) -> bool:
+        return self.up and self.job is None
+
     def send(self, what: tuple[int, Job] | None) -> None:
         """A numbered job, or None: no more of them. A worker that is gone is told of when its answer is waited for."""
         with suppress(BrokenPipeError):
@@ -82,17 +95,25 @@ class Worker:
 
 def carry_out_side_by_side(order: Order, progress: Progress, watcher: Watcher) -> bool:
     """Carry out every job of *order* on `order.workers` stacks, adding to *progress*; true when it was interrupted."""
+    first = order.jobs[0]
+    return with_a_crew(order, Service(first.mutant, first.dialect), progress, watcher, lambda foreman: foreman.work())
+
+
+def with_a_crew(
+    order: Order, serving: Service, progress: Progress, watcher: Watcher, work: Callable[["Foreman"], None]
+) -> bool:
+    """Have *work* done by `order.workers` stacks, adding to *progress*; true when it was interrupted."""
     with nurseries(order.target, progress.folder / "logs") as shared:
-        return _carry_out_with(shared, order, progress, watcher)
+        crew = [_hire(number, order, serving, progress, shared) for number in range(1, order.workers + 1)]
+        return _directed(Foreman(order, progress, watcher, crew), work)
 
 
-def _carry_out_with(shared: Nurseries, order: Order, progress: Progress, watcher: Watcher) -> bool:
-    crew = [_hire(number, order, progress, shared) for number in range(1, order.workers + 1)]
-    finished: dict[int, tuple[Worker, Done]] = {}
+def _directed(foreman: "Foreman", work: Callable[["Foreman"], None]) -> bool:
+    progress, crew, finished = foreman.progress, foreman.crew, foreman.finished
     interrupted = False
     try:
         with _interruptible():
-            _Foreman(order, progress, watcher, crew, finished).work()
+            work(foreman)
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -106,54 +127,63 @@ def _carry_out_with(shared: Nurseries, order: Order, progress: Progress, watcher
 
 
 @dataclass(slots=True)
-class _Foreman:
+class Foreman:
     """Hands out jobs to whoever is free, and collects what comes of them."""
 
     order: Order
     progress: Progress
     watcher: Watcher
     crew: Sequence[Worker]
-    finished: dict[int, tuple[Worker, Done]]
+    finished: dict[int, tuple[Worker, Done]] = field(default_factory=dict)
     given: int = 0
+    _speech: Speech | None = None
 
     def work(self) -> None:
         """Round after round, each to its last job, because the next is made of what came of it."""
         for number, jobs in enumerate(rounds(self.order, self.progress, self._runs)):
             # What others are made of is compared, so one stack does all of it: each has opened other connections by then.
             crew = self.crew[:1] if number == 0 and self.order.then is not None else self.crew
-            if not self._all(jobs, crew):
+            if not self.all(jobs, crew):
                 return
+
+    def speech(self) -> Speech:
+        """What the provider can tell, as soon as one stack is up."""
+        while self._speech is None:
+            self._hear_one()
+        return self._speech
 
     def _runs(self) -> Sequence[Run]:
         return [self.finished[number][1].run for number in sorted(self.finished)]
 
-    def _all(self, jobs: Sequence[Job], crew: Sequence[Worker]) -> bool:
-        """False when the time for it was over before they were all begun."""
-        waiting = list(enumerate(jobs, self.given + 1))
-        self.given += len(jobs)
-        waiting.reverse()
+    def all(self, jobs: Iterable[Job], crew: Sequence[Worker]) -> bool:
+        """Each to its end, the next asked for only when somebody is free for it. False when the time for it was over before
+        they were all begun.
+        """
+        waiting, exhausted = iter(jobs), False
         with self.progress.timed("runs"):
-            while waiting or any(worker.job for worker in self.crew):
+            while True:
                 over = self.progress.is_over(self.order)
-                for worker in crew:
-                    if waiting and worker.up and worker.job is None and not over:
-                        self._give(worker, *waiting.pop())
-                if over and not any(worker.job for worker in self.crew):
-                    break
+                while not over and not exhausted and (free := next(filter(Worker.is_free, crew), None)):
+                    if (job := next(waiting, None)) is None:
+                        exhausted = True
+                    else:
+                        self._give(free, job)
+                if (over or exhausted) and not any(worker.job for worker in self.crew):
+                    return exhausted or next(waiting, None) is None
                 self._hear_one()
-        return not waiting
 
-    def _give(self, worker: Worker, number: int, job: Job) -> None:
+    def _give(self, worker: Worker, job: Job) -> None:
+        self.given += 1
         worker.job = job.plan.name
         self.watcher.begins(worker.job)
-        worker.send((number, job))
+        worker.send((self.given, job))
 
     def _hear_one(self) -> None:
         for line in wait([worker.line for worker in self.crew]):
             worker = next(worker for worker in self.crew if worker.line is line)
             match worker.hear():
-                case Up(remarks, took_s):
-                    worker.up = True
+                case Up(remarks, took_s, speech):
+                    worker.up, self._speech = True, speech
                     self.progress.remarks = remarks
                     self.progress.spent.setdefault("stack up", took_s)
                 case Done() as done:
@@ -163,7 +193,7 @@ class _Foreman:
                     self.watcher.finished(done.run)
 
 
-def _hire(number: int, order: Order, progress: Progress, shared: Nurseries) -> Worker:
+def _hire(number: int, order: Order, serving: Service, progress: Progress, shared: Nurseries) -> Worker:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     mine, theirs = multiprocessing.Pipe()
@@ -171,7 +201,7 @@ def _hire(number: int, order: Order, progress: Progress, shared: Nurseries) -> W
     preloads = shared.lines()
     process = multiprocessing.get_context("fork").Process(
         target=_serve,
-        args=(_Post(number, order, progress.folder, history, theirs, preloads), os.getpid()),
+        args=(_Post(number, order, serving, progress.folder, history, theirs, preloads), os.getpid()),
         name=f"worker {number}",
     )
     process.start()
@@ -227,6 +257,7 @@ class _Post:
 
     number: int
     order: Order
+    serving: Service
     folder: Path
     history: Path
     line: Connection
@@ -254,8 +285,7 @@ async def _until_told_to_end(post: _Post) -> None:
 
 async def _carry_out(post: _Post) -> None:
     order, line = post.order, post.line
-    first = order.jobs[0]
-    serving = first.mutant
+    serving = post.serving.mutant
     opening = time.monotonic()
     rng, logs = Random(f"{order.seed}, worker {post.number}"), post.folder / "logs" / str(post.number)
     async with processes(
@@ -264,11 +294,11 @@ async def _carry_out(post: _Post) -> None:
         rng,
         mutant=serving,
         named=order.named,
-        dialect=first.dialect,
+        dialect=post.serving.dialect,
         weather=order.weather,
         preloads=post.preloads,
     ) as stack:
-        line.send(Up(stack.remarks, time.monotonic() - opening))
+        line.send(Up(stack.remarks, time.monotonic() - opening, await stack.provider.speech()))
         with post.history.open("w", encoding="utf-8") as sink:
             served = 0
             while (said := await _next(line)) is not None:

@@ -128,6 +128,7 @@ class Explore(Engine):
     name = "explore"
     time_s: float | None = Field(default=None, ge=1)
     examples: int | None = Field(default=None, ge=1)
+    workers: int | None = Field(default=None, ge=1)
 
 
 class Profile(_Model):

@@ -82,10 +82,13 @@ def _of_engine(engine: Engine, wanted: Wanted) -> list[Ordered]:
             bound = [] if engine.preemptions is None else ["--preemptions", str(engine.preemptions)]
             return [Ordered(engine, "interleave", _budgeted(["interleave", *engine.meetings, *bound]))]
         case Sweep():
-            workers = [] if engine.workers is None else ["--workers", str(engine.workers)]
             allowed = ["--allow-unreached"] if engine.allow_unreached else []
             narrowed = [*_each("--link", engine.links), *_each("--fault", engine.faults)]
-            return [Ordered(engine, "sweep", _budgeted(["sweep", *engine.flows, *narrowed, *workers, *allowed]))]
+            return [
+                Ordered(
+                    engine, "sweep", _budgeted(["sweep", *engine.flows, *narrowed, *_side_by_side(engine), *allowed])
+                )
+            ]
         case Load():
             return [Ordered(engine, "load", lambda seconds: _load(engine, seconds))]
         case Explore():
@@ -110,7 +113,11 @@ def _load(engine: Load, seconds: float) -> list[str]:
 def _explore(engine: Explore, seconds: float) -> list[str]:
     time_s = min(engine.time_s or seconds, seconds)
     examples = [] if engine.examples is None else ["--examples", str(engine.examples)]
-    return ["explore", "--time", f"{time_s:.0f}", *examples, "--shorten", "0"]
+    return ["explore", "--time", f"{time_s:.0f}", *examples, *_side_by_side(engine), "--shorten", "0"]
+
+
+def _side_by_side(engine: Sweep | Explore) -> list[str]:
+    return [] if engine.workers is None else ["--workers", str(engine.workers)]
 
 
 async def take_turns(

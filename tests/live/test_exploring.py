@@ -112,10 +112,9 @@ def test_ctrl_c_leaves_a_report_of_what_was_done(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "harness.cli", "explore", "--out", str(tmp_path), "--time", "300", "--seed", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout is not None
-        history = None
         for _ in range(1200):
-            history = next(tmp_path.glob("*-explore/history.jsonl"), None)
-            if history is not None and '"audited"' in history.read_text(encoding="utf-8"):
+            histories = tmp_path.glob("*-explore/history-*.jsonl")  # one of each stack, until it has ended
+            if any('"audited"' in history.read_text(encoding="utf-8") for history in histories):
                 break
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(timeout=0.1)

@@ -3,18 +3,21 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from harness.cli import load_everything
-from harness.engines.explore.engine import Enough
-from harness.engines.explore.kept import Kept
-from harness.engines.explore.machine import TopUpMachine, tell_stories
+from harness.engines.explore.engine import Explore, Telling
+from harness.engines.explore.kept import TRIES, Kept
+from harness.engines.explore.machine import TopUpMachine, stories
 from harness.engines.explore.told import Told
 from harness.engines.explore.trouble import KINDS, MOODS, SURGERY
 from harness.engines.explore.writing import as_scenario, as_test
+from harness.engines.suite import Order
 from harness.history import Event, History
 from harness.plan import Begin, Do, End, Operation, Plan, decode, encode
 from harness.provider import Speech
@@ -32,12 +35,9 @@ EXAMPLES = 50
 MOODY: set[object] = {mood["mood"] for mood in MOODS}
 
 
-def told(number: int, examples: int = EXAMPLES) -> list[Plan]:
+def told(number: int, examples: int = EXAMPLES, machine: type[TopUpMachine] = TopUpMachine) -> list[Plan]:
     """The plans of one exploration, none of them carried out."""
-    plans: list[Plan] = []
-    machine = type("Telling", (TopUpMachine,), {"carry_out": staticmethod(plans.append)})
-    tell_stories(machine, Random(number), examples)
-    return plans
+    return list(islice(stories(machine, Random(number)), examples))
 
 
 @pytest.fixture(scope="module")
@@ -96,30 +96,14 @@ def test_the_swarm_switches_whole_kinds_off() -> None:
     weights: list[dict[str, int]] = []
 
     class Weighed(TopUpMachine):
-        carry_out = staticmethod(lambda plan: None)
-
         def teardown(self) -> None:
+            super().teardown()
             weights.append(self.weights)
 
-    tell_stories(Weighed, Random(1), 50)
+    told(1, machine=Weighed)
 
     for kind in KINDS:
         assert {0, 10} <= {each[kind] for each in weights}
-
-
-def test_enough_ends_an_exploration_and_is_no_finding() -> None:
-    """Hypothesis takes an `Exception` for one, and would tell the story again."""
-    calls: list[Plan] = []
-
-    def carry_out(plan: Plan) -> None:
-        calls.append(plan)
-        raise Enough
-
-    machine = type("Ending", (TopUpMachine,), {"carry_out": staticmethod(carry_out)})
-    with pytest.raises(Enough):
-        tell_stories(machine, Random(1), 50)
-
-    assert len(calls) == 1
 
 
 PLAN = Plan("explored-1", "A story.", 1, (Begin("x1", "mood", {"mood": "drop"}), End("x1")), ())
@@ -237,17 +221,86 @@ def test_a_kept_plan_that_can_no_longer_be_carried_out_is_forgotten(tmp_path: Pa
 
 def test_only_what_the_dialect_knows_is_told() -> None:
     """What a dialect cannot say would make every story of it unknown."""
-    plans: list[Plan] = []
     speech = Speech(
         frozenset({"payment.captured"}), frozenset({"unsigned", "wrong-key"}), frozenset({"drop", "dispute"})
     )
-    machine = type("Terse", (TopUpMachine,), {"carry_out": staticmethod(plans.append), "speech": speech})
-    tell_stories(machine, Random(7), 25)
+    plans = told(7, 25, type("Terse", (TopUpMachine,), {"speech": speech}))
     operations = [operation for plan in plans for operation in plan.operations()]
 
     assert not {"dispute", "win", "lose"} & {operation.kind for operation in operations}
     assert {operation.args["forgery"] for operation in operations if operation.kind == "forge"} == speech.forgeries
     assert {begin.args["mood"] for plan in plans for begin in plan.faults() if begin.fault == "mood"} == {"drop"}
+
+
+class Listening:
+    """Somebody who watches, and counts findings."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.found = 0
+
+    def begins(self, name: str) -> None:
+        self.begun.append(name)
+
+    def finished(self, run: Run) -> None: ...
+
+    def finds(self) -> None:
+        self.found += 1
+
+
+def telling(
+    listening: Listening, *, examples: int | None = None, time_s: float | None = None, kept: Kept | None = None
+) -> Telling:
+    asked = Explore(
+        order=Order(name="explore", jobs=[], target=Path(), seed=7, again=""),
+        mutant="a-mutant",
+        examples=examples,
+        time_s=time_s,
+        again=lambda plan: f"again {plan.name}",
+        found=listening.finds,
+        kept=kept,
+        reuse=True,
+    )
+    return Telling(asked, listening)
+
+
+SPEECH = Speech(frozenset({"payment.captured"}), frozenset({"unsigned"}), frozenset({"drop"}))
+
+
+def test_an_exploration_ends_with_the_first_story_that_is_broken(tmp_path: Path) -> None:
+    """It is told of at once, and kept."""
+    kept, listening = Kept(tmp_path, "reference", "a-mutant", None), Listening()
+    told = telling(listening, kept=kept)
+    jobs = told.jobs(SPEECH)
+    first, second = next(jobs), next(jobs)
+    told.finished(replace(HELD, plan=first.plan))
+    told.finished(replace(BROKEN, plan=second.plan))
+
+    assert next(jobs, None) is None
+    assert (first.again, first.mutant) == (f"again {first.plan.name}", "a-mutant")
+    assert listening.found == 1
+    assert kept.plans() == [second.plan]
+
+
+@pytest.mark.parametrize("budget", [{"examples": 3}, {"time_s": 0.0}], ids=["so many", "so long"])
+def test_an_exploration_ends_with_its_budget(budget: dict[str, Any]) -> None:
+    assert len(list(telling(Listening(), **budget).jobs(SPEECH))) == budget.get("examples", 0)
+
+
+@pytest.mark.parametrize("held", [TRIES, TRIES - 1])
+def test_what_was_kept_is_told_first_and_forgotten_once_it_has_held_so_often(tmp_path: Path, held: int) -> None:
+    """In whatever order its runs come to their end: stacks work side by side."""
+    kept = Kept(tmp_path, "reference", "a-mutant", None)
+    kept.keep(STORY)
+    told = telling(Listening(), examples=2, kept=kept)
+    jobs = list(told.jobs(SPEECH))
+    new = jobs[TRIES:]
+    assert [job.plan for job in jobs[:TRIES]] == [STORY] * TRIES
+    assert [job.plan.name == STORY.name for job in new] == [False, False]
+
+    for job in [*new, *jobs[:held]]:
+        told.finished(replace(HELD, plan=job.plan))
+    assert kept.plans() == ([] if held == TRIES else [STORY])
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_each_engine_is_told_what_the_profile_says() -> None:
             "interleave": {"preemptions": 1},
             "sweep": {"flows": ["top-up-paid"], "links": ["db"], "faults": ["cut-after"], "workers": 2},
             "load": {"users": 3, "time_s": 60},
-            "explore": {"time_s": 20, "examples": 9},
+            "explore": {"time_s": 20, "examples": 9, "workers": 3},
         }
     )
     wanted = Wanted(profile=profile, seed=1, options=[], folder=Path())
@@ -106,7 +106,7 @@ def test_each_engine_is_told_what_the_profile_says() -> None:
         "interleave": "interleave --preemptions 1 --time-budget 50",
         "sweep": "sweep top-up-paid --link db --fault cut-after --workers 2 --time-budget 50",
         "load": "load --users 3 --spawn-rate 10 --time 40",
-        "explore": "explore --time 20 --examples 9 --shorten 0",
+        "explore": "explore --time 20 --examples 9 --workers 3 --shorten 0",
     }
 
 

@@ -4,9 +4,11 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TextIO
@@ -15,13 +17,17 @@ import pytest
 from histories import Story
 
 from harness.engines import side_by_side
-from harness.engines.side_by_side import carry_out_side_by_side
+from harness.engines.side_by_side import Foreman, Service, carry_out_side_by_side, with_a_crew
 from harness.engines.suite import Job, Order, Progress, begin
 from harness.plan import Plan
+from harness.provider import Speech
 from harness.run import Run, histories
 from harness.stack import StackError
 
 pytestmark = pytest.mark.timeout(60)
+
+
+SPEECH = Speech(frozenset({"payment.captured"}), frozenset({"unsigned"}), frozenset({"drop"}))
 
 
 class Watcher:
@@ -72,7 +78,10 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
                 book.write(f"{len(done)}\n")
             done.clear()
 
-        yield SimpleNamespace(remarks=("a remark",), serve=serve)
+        async def speech() -> Speech:
+            return SPEECH
+
+        yield SimpleNamespace(remarks=("a remark",), serve=serve, provider=SimpleNamespace(speech=speech))
 
     async def carry_out_one(job: Job, stack: Any, number: int, sink: TextIO) -> Run:
         name = job.plan.name
@@ -147,6 +156,44 @@ def test_each_round_is_made_of_all_the_runs_before_it(tmp_path: Path) -> None:
     assert len(progress.runs) == 4
     assert len({run.versions["pid"] for run in progress.runs[:2]}) == 1, "what is compared is done on one stack"
     assert progress.suite(asked).left == 0
+
+
+@pytest.mark.usefixtures("served")
+def test_jobs_without_end_are_asked_for_one_at_a_time(tmp_path: Path) -> None:
+    """What is drawn is drawn for somebody who is free, and ends as soon as what was heard says so."""
+    asked, watcher = order(tmp_path), Watcher()
+    progress, told = begin(asked), list[Speech]()
+
+    def without_end() -> Iterator[Job]:
+        for number in count():
+            if len(watcher.done) >= 10:
+                return
+            assert number <= len(watcher.done) + asked.workers
+            yield Job(plan(f"job {number}"), "")
+
+    def work(foreman: Foreman) -> None:
+        told.append(foreman.speech())
+        foreman.all(without_end(), foreman.crew)
+
+    assert not with_a_crew(asked, Service(None, None), progress, watcher, work)
+    names = [run.plan.name for run in progress.runs]
+    assert told == [SPEECH]
+    assert 10 <= len(names) < 10 + asked.workers
+    assert names == [f"job {number}" for number in range(len(names))]
+
+
+@pytest.mark.usefixtures("served")
+def test_what_has_begun_when_the_time_is_over_comes_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was left out then; what has not begun is left."""
+    watcher = Watcher()
+    for so_many, left in ((2, 0), (1, 1), (0, 2)):
+        asked = replace(order(tmp_path, "a", "b", then=lambda _: []), workers=1)
+        progress, begun = begin(asked), len(watcher.begun)
+        monkeypatch.setattr(Progress, "is_over", lambda *_, at=begun + so_many: len(watcher.begun) >= at)
+
+        assert not carry_out_side_by_side(asked, progress, watcher)
+        assert [run.plan.name for run in progress.runs] == ["a", "b"][:so_many]
+        assert progress.suite(asked).left == (left + 1 if left else 0), "what more would have come of them is not known"
 
 
 @pytest.mark.usefixtures("served")

@@ -5,29 +5,22 @@ sometimes flaky; `harness/engines/shrink.py` tries each plan as often as it take
 ends the exploration, stands in a report at once, and is then replayed and made shorter there.
 """
 
-import asyncio
-import concurrent.futures
-import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, field
+from itertools import chain, count, islice
 from random import Random
-from typing import Any
 
 from harness.engines.explore.kept import TRIES, Kept
-from harness.engines.explore.machine import TopUpMachine, tell_stories
+from harness.engines.explore.machine import TopUpMachine, stories
+from harness.engines.side_by_side import Foreman, Service, with_a_crew
 from harness.engines.suite import Job, Order, Progress, Watcher, carry_out_one
 from harness.plan import Plan
+from harness.provider import Speech
 from harness.run import Run
 from harness.stacks.processes import Processes, processes
 from harness.verdict import Status
-
-EXAMPLES_MAX = 1_000_000
-
-
-class Enough(BaseException):
-    """Ends an exploration from inside an example. No `Exception`, which Hypothesis would take for a finding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,100 +58,73 @@ async def explore(asked: Explore, progress: Progress, watcher: Watcher) -> None:
 async def explore_on(
     stack: Processes, asked: Explore, progress: Progress, watcher: Watcher, numbers: Iterator[int] | None = None
 ) -> None:
-    """Tell stories and carry them out until one is broken or the budget is spent. *numbers* tell the runs of one stack apart.
-
-    Hypothesis is not asynchronous: it has a thread of its own, which waits for each plan to be carried out here.
-    """
+    """Tell stories and carry them out until one is broken or the budget is spent. *numbers* tell the runs of one stack apart."""
     numbers = numbers or count(1)
-    with (progress.folder / "history.jsonl").open("w", encoding="utf-8") as sink:
-
-        async def one(plan: Plan) -> Run:
-            job = Job(plan, asked.again(plan), asked.mutant, asked.dialect)
-            return await carry_out_one(job, stack, next(numbers), sink)
-
-        machine = type("Exploration", (asked.machine,), {"speech": await stack.provider.speech()})
-        teller = _Teller(asked, machine, progress, watcher, asyncio.get_running_loop(), one)
-        telling = asyncio.ensure_future(asyncio.to_thread(teller.tell))
-        try:
-            with progress.timed("runs"):
-                await asyncio.shield(telling)
-        finally:
-            teller.stop()
-            await asyncio.wait([telling], timeout=30)
-    if teller.error is not None:
-        raise teller.error
+    telling = Telling(asked, watcher)
+    with (progress.folder / "history.jsonl").open("w", encoding="utf-8") as sink, progress.timed("runs"):
+        for job in telling.jobs(await stack.provider.speech()):
+            telling.begins(job.plan.name)
+            run = await carry_out_one(job, stack, next(numbers), sink)
+            progress.runs.append(run)
+            telling.finished(run)
 
 
-class _Teller:
-    """The thread in which Hypothesis tells stories, and its way to the loop in which they are carried out."""
+def explore_side_by_side(asked: Explore, progress: Progress, watcher: Watcher) -> bool:
+    """Explore on `order.workers` stacks; true when it was interrupted.
 
-    def __init__(
-        self,
-        asked: Explore,
-        machine: type[TopUpMachine],
-        progress: Progress,
-        watcher: Watcher,
-        loop: asyncio.AbstractEventLoop,
-        one: Callable[[Plan], Any],
-    ) -> None:
-        self._asked, self._progress, self._watcher, self._loop, self._one = asked, progress, watcher, loop, one
-        self._machine: type[TopUpMachine] = type(
-            machine.__name__, (machine,), {"carry_out": staticmethod(self._tell_one)}
-        )
-        self._stopped = threading.Event()
-        self._under_way: concurrent.futures.Future[Run] | None = None
-        self.error: Exception | None = None
-        self._began, self._told = time.monotonic(), 0
+    The stories and their order are those of one stack. Once one is broken no other is begun; those that are under way are
+    carried to their end, and more than one may be broken.
+    """
+    telling = Telling(asked, watcher)
 
-    def tell(self) -> None:
-        try:
-            self._tell_what_was_kept()
-            tell_stories(self._machine, Random(self._asked.order.seed), self._asked.examples or EXAMPLES_MAX)
-        except Enough:
-            return
-        except Exception as error:  # a rule's own, in a machine that somebody wrote
-            self.error = error
+    def work(foreman: Foreman) -> None:
+        foreman.all(telling.jobs(foreman.speech()), foreman.crew)
 
-    def stop(self) -> None:
-        self._stopped.set()
-        if self._under_way is not None:
-            self._under_way.cancel()
+    return with_a_crew(asked.order, Service(asked.mutant, asked.dialect), progress, telling, work)
 
-    def _tell_what_was_kept(self) -> None:
-        """What holds so often has been mended, and is forgotten."""
-        kept = self._asked.kept
-        if kept is None or not self._asked.reuse:
+
+@dataclass(slots=True)
+class Telling:
+    """The stories of one exploration, and what is learnt from the runs that come of them: a watcher in front of another."""
+
+    asked: Explore
+    watcher: Watcher
+    is_broken: bool = False
+    _held: Counter[str] = field(default_factory=Counter)
+    """How often each story that was kept has held."""
+
+    def jobs(self, speech: Speech) -> Iterator[Job]:
+        """A story for each time that one is asked for, drawn then: until one is broken or the budget is spent."""
+        asked, began = self.asked, time.monotonic()
+        machine = type("Exploration", (asked.machine,), {"speech": speech})
+        new = islice(stories(machine, Random(asked.order.seed)), asked.examples)
+        for plan in chain(self._kept(), new):
+            if self.is_broken or (asked.time_s is not None and time.monotonic() - began > asked.time_s):
+                return
+            yield Job(plan, asked.again(plan), asked.mutant, asked.dialect)
+
+    def begins(self, name: str) -> None:
+        self.watcher.begins(name)
+
+    def finished(self, run: Run) -> None:
+        self.watcher.finished(run)
+        kept = self.asked.kept
+        if run.status is Status.BROKEN:
+            self.is_broken = True
+            if kept is not None:
+                kept.keep(run.plan)
+            self.asked.found()
+        elif kept is not None and run.plan.name in self._held:
+            self._held[run.plan.name] += 1
+            if self._held[run.plan.name] == TRIES:  # it has been mended
+                kept.forget(run.plan)
+
+    def _kept(self) -> Iterator[Plan]:
+        """What was found before, each as often as it takes to see a race again."""
+        kept = self.asked.kept
+        if kept is None or not self.asked.reuse:
             return
         for plan in kept.plans():
+            self._held[plan.name] = 0
             for _ in range(TRIES):
-                self._carry_out(plan)
-            kept.forget(plan)
-
-    def _tell_one(self, plan: Plan) -> None:
-        if self._asked.examples is not None and self._told >= self._asked.examples:
-            raise Enough
-        self._told += 1
-        self._carry_out(plan)
-
-    def _carry_out(self, plan: Plan) -> None:
-        if self._stopped.is_set() or self._late():
-            raise Enough
-        self._watcher.begins(plan.name)
-        self._under_way = asyncio.run_coroutine_threadsafe(self._one(plan), self._loop)
-        try:
-            run = self._under_way.result()
-        except concurrent.futures.CancelledError:
-            raise Enough from None
-        except Exception as error:
-            self.error = error  # the stack's or the plan's, and no finding about the service
-            raise Enough from error
-        self._progress.runs.append(run)
-        self._watcher.finished(run)
-        if run.status is Status.BROKEN:
-            if self._asked.kept is not None:
-                self._asked.kept.keep(plan)
-            self._asked.found()
-            raise Enough
-
-    def _late(self) -> bool:
-        return self._asked.time_s is not None and time.monotonic() - self._began > self._asked.time_s
+                yield plan

@@ -7,7 +7,7 @@ because a draw costs more than it tells.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from random import Random
 from typing import ClassVar
@@ -388,12 +388,16 @@ def settings_for(examples: int, *, steps: int = STEPS) -> settings:
     )
 
 
-def tell_stories(machine: type[TopUpMachine], rng: Random, count: int) -> None:
-    """Tell so many stories, each drawn afresh.
+def stories(machine: type[TopUpMachine], rng: Random) -> Iterator[Plan]:
+    """Story after story without end, each drawn afresh when it is asked for.
 
     Left to itself, Hypothesis makes five variations of each story that it draws, and they keep its swarm: too little of what
     there is would be seen. So it is asked for two at a time: the first is always the simplest that there is, which the
-    machine does not carry out.
+    machine leaves out.
     """
-    for _ in range(count):
-        run_state_machine_as_test(seed(rng.getrandbits(64))(machine), settings=settings_for(2))
+    told: list[Plan] = []
+    telling = type(machine.__name__, (machine,), {"carry_out": staticmethod(told.append)})
+    while True:
+        run_state_machine_as_test(seed(rng.getrandbits(64))(telling), settings=settings_for(2))
+        yield from told
+        told.clear()
