@@ -2,14 +2,14 @@
 
 `python tests/benchmarks/peers/compare.py` lets each tool loose on the service done right and on every planted bug (or a part of
 them), on a stack of its own in calm weather, for the same seconds. A tool catches a bug when its exit code says so, and one
-that cries on the service done right has caught nothing. Writes `reports/peers.md`.
+that cries on the service done right has caught nothing. What came of each is kept in `reports/peers.json` until it is tried
+again, so that it may be done in several sittings; `reports/peers.md` is made of all that is there.
 
 - `schemathesis`: against the service's OpenAPI document, every check that it has.
 - `state-machine`: `state_machine.py`, a Hypothesis state machine over HTTP with a model, a duplicate and two forgeries.
 - `locust`: `payers.py`, with status checks.
+- `carbon-layer`: `carbon.py`, every kind of callback that it has, repeated, out of order, with four kinds of signature.
 - `topup-chaos`: its default suite, which breaks things; told nothing of what is planted.
-
-carbon-layer (0.6.1) is not here: its exit code is 0 whatever it sees, so it would catch nothing by this measure.
 
 Have the machine to yourself: with a load of twenty, thirty seconds were enough for three scenarios, one operation of
 Schemathesis's, and for answers so late that a state machine took them for bugs.
@@ -26,11 +26,13 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
+
+from pydantic import TypeAdapter
 
 from harness.cli import REFERENCE
 from harness.stacks.processes import MERCHANT, processes
@@ -40,8 +42,9 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 from environment import environment  # noqa: E402 - beside the folder of this file, which is all that Python looks into
 
-PAGE = HERE.parent.parent.parent / "reports" / "peers.md"
-PINS = HERE / "schemathesis.txt"
+REPORTS = HERE.parent.parent.parent / "reports"
+RECORD, PAGE = REPORTS / "peers.json", REPORTS / "peers.md"
+PINS, CARBON_PINS = HERE / "schemathesis.txt", HERE / "carbon_layer.txt"
 SCHEMATHESIS = HERE / "schemathesis.toml"
 CLEAN = ""
 """The service done right, where a mutant's name would be."""
@@ -51,13 +54,16 @@ CUSTOMER = "X-Customer: ann"
 
 @dataclass(frozen=True)
 class Tried:
-    """One tool on one mutant. `code` is None where it did not end in time."""
+    """One tool on one mutant, given so many seconds. `code` is None where it did not end in time."""
 
     mutant: str
     tool: str
     code: int | None
     seconds: float
-    tail: str
+    budget_s: float
+    day: str
+    tail: str = field(default="", repr=False)
+    """The end of what it said, which is shown and not kept."""
 
 
 Command = Callable[[str, str, Mapping[str, str], int, float], Sequence[str]]
@@ -85,6 +91,10 @@ def locust(service: str, _mutant: str, _env: Mapping[str, str], _seed: int, seco
     ]
 
 
+def carbon_layer(_service: str, _mutant: str, _env: Mapping[str, str], _seed: int, _seconds: float) -> Sequence[str]:
+    return [sys.executable, str(HERE / "carbon.py"), str(environment(CARBON_PINS) / "bin" / "carbon")]
+
+
 def topup_chaos(_service: str, mutant: str, _env: Mapping[str, str], seed: int, seconds: float) -> Sequence[str]:
     planted = ["--mutant", mutant] if mutant else []
     return [
@@ -97,6 +107,7 @@ TOOLS: Mapping[str, Command] = {
     "schemathesis": schemathesis,
     "state-machine": state_machine,
     "locust": locust,
+    "carbon-layer": carbon_layer,
     "topup-chaos": topup_chaos,
 }
 
@@ -143,36 +154,41 @@ def _run(tool: str, mutant: str, command: Sequence[str], env: Mapping[str, str],
         except subprocess.TimeoutExpired:
             code = None
         said.seek(0)
-        return Tried(mutant, tool, code, time.monotonic() - began, said.read()[-2000:])
+        took_s, today = round(time.monotonic() - began, 1), datetime.now(UTC).date().isoformat()
+        return Tried(mutant, tool, code, took_s, seconds, today, said.read()[-2000:])
 
 
-def table(tried: Sequence[Tried], seconds: float, tools: Sequence[str]) -> str:
+def table(tried: Sequence[Tried]) -> str:
     """The page: what each tool's exit code said, and of how many it said so."""
-    mutants = [name for name in dict.fromkeys(each.mutant for each in tried) if name != CLEAN]
+    tools = [tool for tool in TOOLS if any(each.tool == tool for each in tried)]
+    mutants = sorted({each.mutant for each in tried} - {CLEAN})
     found = {(each.mutant, each.tool): each for each in tried}
     quiet = {tool for tool in tools if (clean := found.get((CLEAN, tool))) and clean.code in (0, 3)}
     known = catalogue()
+    days = " and ".join(sorted({each.day for each in tried}))
+    budgets = " or ".join(f"{seconds:g}" for seconds in sorted({each.budget_s for each in tried}))
     lines = [
         "# Beside other tools",
         "",
-        f"Made by `python tests/benchmarks/peers/compare.py` on {datetime.now(UTC):%Y-%m-%d}: {seconds:g} s for each tool and bug,",
-        f"in calm weather, but for topup-chaos, which makes its own. {_versions()}.",
-        f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.0f} at the end.",
+        f"Made by `python tests/benchmarks/peers/compare.py`, {days}: {budgets} s for each tool and bug, in",
+        f"calm weather, but for topup-chaos, which makes its own. {_versions()}.",
+        f"{platform.platform()}, {os.cpu_count()} cores.",
         "",
         f"{len(mutants)} of {len(known)} planted bugs, drawn evenly from their list. A bug is caught when the exit code says",
-        "so (1; of topup-chaos 3 is unknown, and not caught). A tool that cries on the service done right has caught nothing.",
+        "so (1). A tool that cries on the service done right has caught nothing. – says that all is well (0); *unknown* (3, of",
+        "topup-chaos), that not all was put to the test in that time: it is not caught, and the release is not let through.",
         "The seconds are those of the whole command: a state machine ends at its first finding, the others run on.",
         "",
         f"| planted bug | promise | {' | '.join(tools)} |",
         "|---|---|" + "---|" * len(tools),
     ]
-    for name in sorted(mutants):
+    for name in mutants:
         cells = " | ".join(_cell(found.get((name, tool)), tool in quiet) for tool in tools)
         lines.append(f"| {name} | {known[name].caught_by} | {cells} |")
     sums = " | ".join(
         _sum([found[name, tool] for name in mutants if (name, tool) in found], tool in quiet) for tool in tools
     )
-    clean = " | ".join(_on_the_clean(found[CLEAN, tool]) if tool in quiet else "**cries**" for tool in tools)
+    clean = " | ".join(_on_the_clean(found.get((CLEAN, tool)), tool in quiet) for tool in tools)
     lines += [f"| **caught** | | {sums} |", f"| *the service done right* | | {clean} |"]
     return "\n".join(lines) + "\n"
 
@@ -184,12 +200,18 @@ def _cell(each: Tried | None, quiet: bool) -> str:
         return "no end"
     if each.code not in (0, 1, 3):
         return f"error {each.code}"
+    if each.code == 3:
+        return "unknown"
     return f"**caught**, {each.seconds:.0f} s" if each.code == 1 and quiet else "–"
 
 
-def _on_the_clean(quiet: Tried) -> str:
-    """What a tool that does not cry says of the service done right: that it holds, or that the time was too short."""
-    return "unknown: not all was run" if quiet.code == 3 else "quiet"
+def _on_the_clean(each: Tried | None, quiet: bool) -> str:
+    """What is said of the service done right: nothing, that the time was too short, or that something is wrong with it."""
+    if each is None:
+        return "not tried"
+    if not quiet:
+        return "**cries**"
+    return "unknown: not all was run" if each.code == 3 else "quiet"
 
 
 def _sum(of: Sequence[Tried], quiet: bool) -> str:
@@ -197,25 +219,40 @@ def _sum(of: Sequence[Tried], quiet: bool) -> str:
 
 
 def _versions() -> str:
-    pins = dict(line.split("==") for line in PINS.read_text(encoding="utf-8").split())
+    pins = dict(line.split("==") for file in (PINS, CARBON_PINS) for line in file.read_text(encoding="utf-8").split())
     named = {"topup-chaos": version("topup-chaos"), "Schemathesis": pins["schemathesis"]}
-    named |= {"Hypothesis": version("hypothesis"), "Locust": version("locust"), "Python": platform.python_version()}
+    named |= {"Hypothesis": version("hypothesis"), "Locust": version("locust")}
+    named |= {"carbon-layer": pins["carbon-layer"], "Python": platform.python_version()}
     return ", ".join(f"{name} {number}" for name, number in named.items())
+
+
+_RECORD = TypeAdapter(list[Tried])
+
+
+def keep(tried: Sequence[Tried]) -> None:
+    """Write the record, each in the place of what was known of the same tool and bug, and the page that is made of it."""
+    before = _RECORD.validate_json(RECORD.read_bytes()) if RECORD.exists() else []
+    known = {CLEAN, *catalogue()}
+    every = {(each.mutant, each.tool): each for each in (*before, *tried) if each.mutant in known}
+    whole = [every[key] for key in sorted(every)]
+    RECORD.write_bytes(_RECORD.dump_json(whole, indent=1, exclude={"__all__": {"tail"}}) + b"\n")
+    PAGE.write_text(table(whole), encoding="utf-8")
 
 
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--budget", type=float, default=30.0, help="seconds for each tool and bug")
     asked.add_argument("--every", type=int, default=1, help="only every so many-th planted bug")
-    asked.add_argument("--mutant", action="append", help="only this one; the page is not written")
-    asked.add_argument("--tool", action="append", choices=TOOLS, help="only this one; the page is not written")
+    asked.add_argument("--mutant", action="append", help="only this one, and the service done right")
+    asked.add_argument("--tool", action="append", choices=TOOLS, help="only this one")
     asked.add_argument("--workers", type=int, default=1, help="how many at once")
     asked.add_argument("--seed", type=int, default=1)
     options = asked.parse_args()
-    environment(PINS)
     tools = options.tool or list(TOOLS)
+    for name, pins in {"schemathesis": PINS, "carbon-layer": CARBON_PINS}.items():
+        if name in tools:
+            environment(pins)
     mutants = options.mutant or list(catalogue())[:: options.every]
-    tried: list[Tried] = []
     spawning = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, mp_context=spawning) as pool:
         for done in as_completed(
@@ -224,18 +261,12 @@ def main() -> None:
             for tool in tools
         ):
             each = done.result()
-            tried.append(each)
-            print(
-                f"{each.mutant or '(the service)':<32} {each.tool:<14} {each.code} in {each.seconds:.0f} s", flush=True
-            )
-            if each.mutant == CLEAN and each.code:
-                print(each.tail, flush=True)
-    page = table(tried, options.budget, tools)
-    if options.mutant or options.tool:
-        print(page)
-    else:
-        PAGE.write_text(page, encoding="utf-8")
-        print(f"written: {PAGE}")
+            keep([each])
+            print(f"{each.mutant or '(the service)':<32} {each.tool:<14} {each.code} in {each.seconds:.0f} s")
+            if each.code and each.tool != "topup-chaos":
+                print(each.tail)
+            sys.stdout.flush()
+    print(f"written: {PAGE}")
 
 
 if __name__ == "__main__":
