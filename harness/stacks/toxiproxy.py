@@ -227,12 +227,14 @@ class ToxiproxyProxy:
 
     async def _add(self, name: str, asked: Toxic) -> None:
         async with self._changing:
+            self._server.require()
             patience = self._patience()
             self._toxics[name] = asked
-            await self._server.call(
-                self._server.api.add_toxic,
-                *(self.full_name, name, asked.kind, asked.stream, asked.attributes, asked.toxicity, patience),
-            )
+            told = (self.full_name, name, asked.kind, asked.stream, asked.attributes, asked.toxicity, patience)
+            try:
+                await in_thread(self._server.api.add_toxic, *told)
+            except ControlPlaneHung as hung:
+                await self._make_again(f"adding {name} to {self.full_name} hung ({hung})")
 
     async def _remove(self, name: str) -> None:
         async with self._changing:
@@ -252,7 +254,9 @@ class ToxiproxyProxy:
         return self._server.api.patience + max(waits, default=0) / 1000
 
     async def _make_again(self, why: str) -> None:
-        """Deleting closes the connections whose bytes were stuck; the new proxy has the same port and toxics."""
+        """Bytes that nobody takes hang each change of the toxics (Shopify/toxiproxy#558). Deleting closes the connections in which
+        they are stuck; the new proxy has the same port and toxics.
+        """
         server = self._server
         await server.call(server.api.delete, self.full_name, True)
         await server.call(server.api.create, self.full_name, self.address, self._upstream)
